@@ -1,0 +1,260 @@
+"""Finds or starts Docker engines and makes sure of buildx and images; owns no build.
+
+An engine is *found* (what `DOCKER_HOST` or docker's context names), *named* (a URL given to us)
+or *private* (a dockerd of our own, from a pool that outlives no run unnoticed: a slot's lock is
+held while it is in use, and whoever takes a slot takes over what a killed run left there).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from harness import commands, process
+from harness.errors import CommandError, EnvironmentLacksError, UsageError
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+POOL_SLOTS = 64
+ANSWER_SECONDS = 10.0
+SETUP_SECONDS = 1800.0
+PLUGIN_FOLDERS = (
+    "~/.docker/cli-plugins",
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+    "/opt/homebrew/lib/docker/cli-plugins",
+    "/Applications/Docker.app/Contents/Resources/cli-plugins",
+)
+
+Say = Callable[[str], None]
+
+
+class Kind(enum.Enum):
+    """Where an engine comes from, and so what may be done to it."""
+
+    FOUND = "found"
+    NAMED = "named"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A running engine, its SDK client, and the buildx binary that talks to it."""
+
+    url: str
+    kind: Kind
+    buildx: Path
+    client: docker.DockerClient
+    version: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Our environment, with everything docker reads set to this engine."""
+        return client_environment(self.url)
+
+    def has_image(self, reference: str) -> bool:
+        """Whether the engine's own store holds that image."""
+        try:
+            self.client.images.get(reference)
+        except docker.errors.ImageNotFound:
+            return False
+        return True
+
+
+def client_environment(url: str) -> dict[str, str]:
+    """Return our environment with docker and buildx pointed at `url` and nothing else."""
+    return process.environment(
+        {"DOCKER_HOST": url, "DOCKER_CONTEXT": None, "BUILDX_BUILDER": "default"}
+    )
+
+
+def state_home() -> Path:
+    """Return the directory that holds our tools, images and private engines."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("LAYERPROOF_HOME") or Path(cache) / "layerproof")
+
+
+def found_url() -> str:
+    """Return the endpoint that docker itself would use."""
+    if os.environ.get("DOCKER_HOST"):
+        return os.environ["DOCKER_HOST"]
+    with contextlib.suppress(EnvironmentLacksError, CommandError):
+        result = process.run(commands.context_endpoint(), limit=ANSWER_SECONDS)
+        if result.status == 0 and result.out.strip():
+            return result.out.strip()
+    return "unix:///var/run/docker.sock"
+
+
+@contextlib.contextmanager
+def provide(choice: str, *, say: Say, scripts: Path = SCRIPTS) -> Iterator[Engine]:
+    """Provide the engine that `choice` asks for, for as long as the block runs.
+
+    `choice` is `auto` (private where one can be started, else found), `private`, `found` or a URL.
+    Raises EnvironmentLacksError when there is none, UsageError for another word.
+    """
+    if choice in {"auto", "private"}:
+        with contextlib.ExitStack() as stack:
+            try:
+                url = stack.enter_context(_pooled(scripts=scripts, say=say))
+            except (CommandError, EnvironmentLacksError) as error:
+                if choice == "private":
+                    raise
+                say(f"no private engine ({error.message}); using the one found")
+            else:
+                yield connect(url, kind=Kind.PRIVATE, say=say, scripts=scripts)
+                return
+        choice = "found"
+    if choice == "found":
+        yield connect(found_url(), kind=Kind.FOUND, say=say, scripts=scripts)
+    elif "://" in choice:
+        yield connect(choice, kind=Kind.NAMED, say=say, scripts=scripts)
+    else:
+        raise UsageError(
+            f"no such engine: {choice!r}", context=("expected auto, private, found or a URL",)
+        )
+
+
+def connect(url: str, *, kind: Kind, say: Say, scripts: Path = SCRIPTS) -> Engine:
+    """Return the engine that answers at `url`, with buildx for it."""
+    client = _client(url)
+    if client is None and kind is Kind.FOUND and (scripts / "setup.sh").exists():
+        say("no engine answers; asking scripts/setup.sh for one")
+        setup("engine", say=say, scripts=scripts)
+        client = _client(url)
+    if client is None:
+        raise EnvironmentLacksError(
+            f"no Docker engine answers at {url}",
+            hint="start Docker, set DOCKER_HOST, or run `make setup`",
+        )
+    version = str(client.version()["Version"])
+    return Engine(url, kind, find_buildx(say=say, scripts=scripts), client, version)
+
+
+def find_buildx(*, say: Say, scripts: Path = SCRIPTS) -> Path:
+    """Return buildx's binary; lets scripts/setup.sh provide it when there is none."""
+    found = _buildx()
+    if found is None and (scripts / "setup.sh").exists():
+        say("no buildx; asking scripts/setup.sh for it")
+        setup("buildx", say=say, scripts=scripts)
+        found = _buildx()
+    if found is None:
+        raise EnvironmentLacksError(
+            "docker's buildx plugin is missing",
+            context=("looked for docker-buildx in PATH, our tools and docker's plugin folders",),
+            hint="run `scripts/setup.sh buildx`",
+        )
+    return found
+
+
+def setup(part: str, *, say: Say, scripts: Path = SCRIPTS, url: str | None = None) -> None:
+    """Let `scripts/setup.sh` provide a part, on the engine at `url` where that matters."""
+    env = client_environment(url) if url else None
+    result = process.run(commands.setup(scripts / "setup.sh", part), limit=SETUP_SECONDS, env=env)
+    for line in result.err.splitlines():
+        say(line)
+    if result.status == 3:
+        raise EnvironmentLacksError(
+            f"`scripts/setup.sh {part}` could not provide it", context=result.err.splitlines()[-5:]
+        )
+    result.check(f"`scripts/setup.sh {part}`")
+
+
+def ensure_images(
+    engine: Engine, references: Sequence[str], *, say: Say, scripts: Path = SCRIPTS
+) -> None:
+    """See to it that the engine has the images: carried from the found engine, or by set-up.
+
+    Raises EnvironmentLacksError naming those that nobody has.
+    """
+    missing = [reference for reference in references if not engine.has_image(reference)]
+    if missing and engine.kind is not Kind.FOUND:
+        source = _client(found_url()) if found_url() != engine.url else None
+        if source is not None:
+            for reference in missing:
+                carry(source, engine, reference, say=say)
+    if any(not engine.has_image(reference) for reference in missing):
+        setup("images", say=say, scripts=scripts, url=engine.url)
+    missing = [reference for reference in references if not engine.has_image(reference)]
+    if missing:
+        raise EnvironmentLacksError(
+            f"the engine at {engine.url} has no image {', '.join(map(repr, missing))}",
+            hint="pull it, or let `scripts/setup.sh images` make a stand-in",
+        )
+
+
+def carry(source: docker.DockerClient, engine: Engine, reference: str, *, say: Say) -> bool:
+    """Copy an image from another engine by save and load; False when that one lacks it too."""
+    try:
+        image = source.images.get(reference)
+    except docker.errors.ImageNotFound:
+        return False
+    say(f"carrying image {reference} to {engine.url}")
+    read, write = os.pipe()
+
+    def save() -> None:
+        with os.fdopen(write, "wb") as sink:
+            for chunk in image.save(named=reference if ":" in reference else True):
+                sink.write(chunk)
+
+    thread = threading.Thread(target=save, daemon=True)
+    thread.start()
+    with os.fdopen(read, "rb") as stream:
+        engine.client.images.load(stream)
+    thread.join()
+    return engine.has_image(reference)
+
+
+def _client(url: str) -> docker.DockerClient | None:
+    try:
+        client = docker.DockerClient(base_url=url, timeout=120)
+        client.ping()
+    except (docker.errors.DockerException, OSError):
+        return None
+    return client
+
+
+def _buildx() -> Path | None:
+    folders = [Path(folder).expanduser() for folder in PLUGIN_FOLDERS]
+    candidates = [folder / "docker-buildx" for folder in folders]
+    if os.environ.get("DOCKER_CONFIG"):
+        candidates.insert(0, Path(os.environ["DOCKER_CONFIG"]) / "cli-plugins" / "docker-buildx")
+    candidates += sorted((state_home() / "tools").glob("**/docker-buildx"))
+    on_path = shutil.which("docker-buildx")
+    candidates += [Path(on_path)] if on_path else []
+    return next((path for path in candidates if os.access(path, os.X_OK)), None)
+
+
+@contextlib.contextmanager
+def _pooled(*, scripts: Path, say: Say) -> Iterator[str]:
+    """Hold a slot of the pool of private engines and yield its engine's URL."""
+    script = scripts / "private-engine.sh"
+    if not script.exists():
+        raise EnvironmentLacksError(f"there is no {script.name}")
+    pool = state_home() / "engines"
+    pool.mkdir(parents=True, exist_ok=True)
+    for slot in range(POOL_SLOTS):
+        name = f"pool-{slot}"
+        with (pool / f"{name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            say(f"starting private engine {name}")
+            start = commands.private_engine(script, "start", name)
+            started = process.run(start, limit=120).check("starting a private engine")
+            try:
+                yield started.out.strip().removeprefix("DOCKER_HOST=")
+            finally:
+                process.run(commands.private_engine(script, "stop", name), limit=60)
+            return
+    raise EnvironmentLacksError(f"all {POOL_SLOTS} private engines are in use")
