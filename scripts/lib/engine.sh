@@ -40,10 +40,10 @@ limit_time() {
 }
 
 # probe_engine: one call that tells whether the engine answers and which of our images it has, on stdout as
-# "TAG TAG …|ARCHITECTURE" lines. On failure the client's words are on stdout too.
+# "image|TAG TAG …|ARCHITECTURE" lines. On failure the client's words are on stdout too.
 probe_engine() {
   limit_time "${LAYERPROOF_ENGINE_TIMEOUT:-10}" docker image inspect \
-    --format '{{range .RepoTags}}{{.}} {{end}}|{{.Architecture}}' \
+    --format 'image|{{range .RepoTags}}{{.}} {{end}}|{{.Architecture}}' \
     "$DEFAULT_BUILD_IMAGE" "$DEFAULT_RUNTIME_IMAGE" "$LOCAL_BUILD_IMAGE" "$LOCAL_RUNTIME_IMAGE" 2>&1
 }
 
@@ -145,11 +145,7 @@ report_engine_failure() {
 
 # has_probed_image TAG: is it among the images of the probe?
 has_probed_image() {
-  local tags
-  while IFS='|' read -r tags _; do
-    case " $tags " in *" $1 "*) return 0 ;; esac
-  done <<<"$PROBE_OUTPUT"
-  return 1
+  [ -n "$(probed_architecture "$1")" ]
 }
 
 # choose_image CHOSEN DEFAULT STAND-IN: the user's; else the real one, unless only the stand-in is there.
@@ -163,19 +159,15 @@ choose_image() {
   fi
 }
 
-# probed_architecture TAG: x86_64, arm64 …, as uname and Lambda call it; nothing if the engine does not have the image.
+# probed_architecture TAG: x86_64, arm64 …, as Lambda calls it; nothing if the engine does not have the image.
 probed_architecture() {
-  local tags architecture
-  while IFS='|' read -r tags architecture; do
-    case " $tags " in
-      *" $1 "*)
-        case "$architecture" in
-          amd64) printf 'x86_64\n' ;;
-          *) printf '%s\n' "$architecture" ;;
-        esac
-        return 0
-        ;;
-    esac
+  local kind tags architecture
+  while IFS='|' read -r kind tags architecture; do
+    [ "$kind" = image ] || continue
+    case " $tags " in *" $1 "*) ;; *) continue ;; esac
+    [ "$architecture" != amd64 ] || architecture=x86_64
+    printf '%s\n' "$architecture"
+    return 0
   done <<<"$PROBE_OUTPUT"
 }
 
