@@ -1,0 +1,1 @@
+"""Benchmarks: what the build and the harness cost, as ratios measured side by side."""
