@@ -116,7 +116,7 @@ class Plain:
         out, err = api.exec_start(call, demux=True)
         if api.exec_inspect(call)["ExitCode"] != 0:
             raise RuntimeError(f"{command}: {(err or b'').decode(errors='replace')[-2000:]}")
-        return int(out) / 1e9
+        return int(out or b"0") / 1e9
 
     def remove(self) -> None:
         """Remove the container."""
