@@ -72,6 +72,12 @@ class DockerfileSyntaxError(LayerProofError):
         self.expected = expected
 
 
+class ExpansionError(LayerProofError):
+    """A word whose variables, quotes or escapes BuildKit refuses to expand."""
+
+    exit_code = 2
+
+
 class ProjectError(LayerProofError):
     """The project under test is missing, unreadable, or not a cargo project."""
 

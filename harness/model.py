@@ -23,11 +23,39 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Heredoc:
-    """A here-document: `expand` is False when its delimiter was quoted."""
+    """A here-document: `expand` is False when its delimiter was quoted.
+
+    `content` is the body as written, line ends included. `chomp` is True for `<<-`, which takes
+    leading tabs off each line of it and is not applied to `content`.
+    """
 
     name: str
     content: str
     expand: bool = True
+    chomp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One `RUN --mount`. `source`, `target` and `from_stage` are as written, or None if not given.
+
+    `kind` is bind, cache, tmpfs, secret or ssh; `id` names a cache, a secret or an agent; `sharing`
+    is a cache's (`shared` unless said); `mode` is octal, as a number.
+    """
+
+    kind: str
+    target: str | None = None
+    source: str | None = None
+    from_stage: str | None = None
+    id: str | None = None
+    sharing: str | None = None
+    read_only: bool = False
+    required: bool = False
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    size: str | None = None
+    env: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +96,15 @@ class Stage:
 class Declaration:
     """A `# layerproof: depends-on …` comment: what the output of a stage depends on.
 
-    `stage` is the index of the stage it stands in, `patterns` are `.dockerignore`-style globs over
-    the build context or `@`-names of sets that the model can compute.
+    `stage` is the index of the stage it stands in (a comment right above a FROM belongs to that
+    FROM). `patterns` are `.dockerignore`-style globs over the build context or `@`-names of sets
+    that the model can compute; `arguments` are the build arguments it names, as `$NAME`.
     """
 
     stage: int
     patterns: tuple[str, ...]
     line: int
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
