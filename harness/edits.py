@@ -91,6 +91,9 @@ def _with(blueprint: Blueprint, index: int, member: Member) -> Blueprint:
 
 def _source(blueprint: Blueprint, choice: int) -> tuple[Blueprint, str]:
     index, member = _pick(blueprint, choice)
+    if member.library is not None and choice >= len(blueprint.members):
+        text = f"{folder(blueprint, member)}src/lib.rs: {member.library} → {member.library + 1}"
+        return _with(blueprint, index, replace(member, library=member.library + 1)), text
     answer = member.answer * 10 + 1 if member.answer < 10**9 else member.answer // 10**6
     text = f"{root_source(blueprint, member)}: answer {member.answer} → {answer}"
     return _with(blueprint, index, replace(member, answer=answer)), text

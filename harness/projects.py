@@ -31,9 +31,10 @@ class Dependency:
 class Member:
     """A package of the project. `modules` maps each module's name to the number it returns.
 
-    `answer` is the number its own root returns. `binaries` is empty for a library. `build_script`
-    is the number its build.rs passes on, None when it has none. `uses` names registry crates,
-    `libraries` other members. `note` counts the edits of comments.
+    `answer` is the number its own root returns. `binaries` is empty for a library; `library` is
+    what a src/lib.rs beside the src/main.rs returns, None for none. `build_script` is the number
+    that its build.rs passes on, None for none. `uses` names registry crates, `libraries` other
+    members. `note` counts the edits of comments.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Member:
     modules: tuple[tuple[str, int], ...] = ()
     binaries: tuple[str, ...] = ()
     build_script: int | None = None
+    library: int | None = None
     uses: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     version: str = "0.1.0"
@@ -181,6 +183,11 @@ def _files(blueprint: Blueprint, member: Member) -> Iterator[tuple[str, Entry]]:
         body += f"pub fn value() -> i64 {{\n    {member.answer}{terms}\n}}\n"
         yield f"{base}src/lib.rs", _text(body)
         return
+    if member.library is not None:
+        yield (
+            f"{base}src/lib.rs",
+            _text(f"pub fn value() -> i64 {{\n    {member.library}\n}}\n"),
+        )
     for binary in member.binaries:
         first = binary == member.binaries[0]
         yield (
@@ -196,6 +203,8 @@ def _main(blueprint: Blueprint, member: Member, binary: str) -> str:
         parts += [(f'"{name}={{}}"', f"{name}::value()") for name, _ in member.modules]
         if member.build_script is not None:
             parts.append(('"script={}"', 'env!("SCRIPT")'))
+    if member.library is not None:
+        parts.append(('"lib={}"', f"{_ident(member.name)}::value()"))
     parts += [(f'"{name}={{}}"', f"{_ident(name)}::value()") for name in member.libraries]
     for name in member.uses:
         call = "epsilon::value!()" if registry.BY_NAME[name].host else f"{name}::value()"
@@ -220,6 +229,8 @@ def _lines(blueprint: Blueprint, member: Member) -> Iterator[tuple[str, str]]:
             words += [f"{name}={number}" for name, number in member.modules]
             if member.build_script is not None:
                 words.append(f"script={member.build_script}")
+        if member.library is not None:
+            words.append(f"lib={member.library}")
         words += [f"{name}={numbers[name]}" for name in member.libraries]
         for name in member.uses:
             crate = crates[name]

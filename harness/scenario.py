@@ -1,0 +1,230 @@
+"""Runs scenarios on an engine and returns what was observed; it never asserts.
+
+A `Bench` is made once per engine: base images resolved, the registry of generated projects in the
+build image. A `Workspace` is one scenario's: a build context of its own, with a basename that no
+other has (buildx keys the synced context by it), and the Dockerfile beside it, not in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import docker
+
+from harness import builder, engine, registry, subject, trees
+from harness.engine import Engine
+from harness.errors import EnvironmentLacksError, LayerProofError
+from harness.model import BuildObservation, BuildOptions, Edit, Tree
+from harness.subject import Subject
+
+LABEL = "layerproof.run"
+REGISTRY_FOLDER = "/opt/layerproof-registry"
+STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
+RUN_SECONDS = 60
+
+_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was done on an engine: builds, the time they took, and the time around them."""
+
+    scenarios: int = 0
+    builds: int = 0
+    build_seconds: float = 0.0
+    run_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """An engine made ready for a subject. `text` is the Dockerfile with its images resolved."""
+
+    engine: Engine
+    subject: Subject
+    text: str
+    run_id: str
+    root: Path
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @contextlib.contextmanager
+    def workspace(self, tree: Tree, *, options: BuildOptions | None = None) -> Iterator[Workspace]:
+        """Write a project to disk for one scenario; all it made is removed with the block."""
+        started = time.monotonic()
+        name = f"{self.run_id}-{next(_numbers)}"
+        home = self.root / name
+        made = Workspace(self, home, home / f"context-{name}", options or self.subject.options)
+        try:
+            made.start(tree)
+            yield made
+        finally:
+            made.close()
+            self.ledger.scenarios += 1
+            self.ledger.seconds += time.monotonic() - started
+
+
+class Workspace:
+    """One scenario's project on disk, and its builds."""
+
+    def __init__(self, bench: Bench, home: Path, context: Path, options: BuildOptions) -> None:
+        self.bench = bench
+        self.context = context
+        self.dockerfile = home / "dockerfile" / Path(bench.subject.dockerfile.path).name
+        self.options = options
+        self.observations: list[BuildObservation] = []
+        self._home = home
+        self._images: set[str] = set()
+        self._long_ago = time.time_ns() - trees.LONG_AGO * trees.NANOSECONDS
+
+    def start(self, tree: Tree) -> None:
+        """Write Dockerfile and project; the sources are old, as in a checkout of last month."""
+        self.context.mkdir(parents=True)
+        self.dockerfile.parent.mkdir()
+        self.dockerfile.write_text(self.bench.text)
+        if self.bench.subject.ignore is not None:
+            beside = self.dockerfile.with_name(f"{self.dockerfile.name}.dockerignore")
+            beside.write_text(self.bench.subject.ignore)
+        trees.write(self.context, tree, modified=self._long_ago)
+
+    def edit(self, edit: Edit, *, old: bool = False) -> None:
+        """Make an edit. With `old` what it writes is as old as a restored file, though never
+        as old as what it replaces.
+        """
+        self._long_ago += trees.NANOSECONDS
+        trees.apply(self.context, edit, modified=self._long_ago if old else None)
+
+    def build(self, **changes: object) -> BuildObservation:
+        """Build the project as it is now; `changes` are made to the BuildOptions for this once."""
+        observation = builder.build(
+            self.bench.engine,
+            context=self.context,
+            dockerfile=self.dockerfile,
+            options=replace(self.options, **changes),  # type: ignore[arg-type]
+            labels={LABEL: self.bench.run_id},
+        )
+        self.bench.ledger.builds += 1
+        self.bench.ledger.build_seconds += observation.seconds
+        if observation.image_id is not None:
+            self._images.add(observation.image_id)
+        self.observations.append(observation)
+        return observation
+
+    def run(
+        self, image_id: str, *command: str, environment: Mapping[str, str] | None = None
+    ) -> str:
+        """Run an image's entry point, or a command in its place, without a network.
+
+        Returns what it wrote to both streams; how it ended is not judged.
+        """
+        started = time.monotonic()
+        containers = self.bench.engine.client.containers
+        made = containers.create(
+            image_id,
+            list(command[1:]) or None,
+            entrypoint=[command[0]] if command else None,
+            network_mode="none",
+            environment=dict(environment or {}),
+            labels={LABEL: self.bench.run_id},
+        )
+        try:
+            made.start()
+            made.wait(timeout=RUN_SECONDS)
+            return made.logs().decode(errors="replace")
+        except docker.errors.APIError as error:
+            return f"(the container did not start: {error.explanation})"
+        finally:
+            made.remove(force=True)
+            self.bench.ledger.run_seconds += time.monotonic() - started
+
+    def close(self) -> None:
+        """Remove the files, and the images unless the engine is ours alone."""
+        shutil.rmtree(self._home, ignore_errors=True)
+        if self.bench.engine.kind is not engine.Kind.PRIVATE:
+            for image in self._images:
+                with contextlib.suppress(docker.errors.APIError):
+                    self.bench.engine.client.images.remove(image, force=True)
+
+
+@contextlib.contextmanager
+def prepare(on: Engine, under_test: Subject, *, say: Callable[[str], None]) -> Iterator[Bench]:
+    """Make an engine ready for a subject and yield the bench; its folder goes with the block."""
+    run_id = new_run_id()
+    root = Path(tempfile.mkdtemp(prefix="layerproof-"))
+    try:
+        images = resolve_bases(on, under_test, run_id=run_id, root=root, say=say)
+        text = subject.with_bases(under_test.dockerfile, images)
+        yield Bench(on, under_test, text, run_id, root)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def new_run_id() -> str:
+    """Return a word for this run that says whose it is, so that a later run can sweep it up."""
+    return f"p{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def resolve_bases(
+    on: Engine, under_test: Subject, *, run_id: str, root: Path, say: Callable[[str], None]
+) -> dict[int, str]:
+    """Return, for each stage that starts from an image, the image on the engine to take.
+
+    Generated projects get a build image that holds their registry. An image that nobody has is
+    stood in for by ours of the same purpose.
+    """
+    parsed, arguments = under_test.dockerfile, under_test.options.build_args
+    chosen: dict[int, str] = {}
+    for index, wanted in subject.bases(parsed, arguments).items():
+        builds = subject.compiles(parsed, index)
+        image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
+        if builds and under_test.project is None:
+            image = with_registry(on, image, root=root, say=say)
+        chosen[index] = image
+    return chosen
+
+
+def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], None]) -> str:
+    """Return an image like `image` that takes crates.io's crates from a folder of its own."""
+    base = str(on.client.images.get(image).id)
+    key = hashlib.sha256(f"{base} {sorted(registry.tree().items())}".encode()).hexdigest()[:12]
+    tag = f"layerproof/registry:{key}"
+    if on.has_image(tag):
+        return tag
+    say(f"making {tag}: {image} with the crates of generated projects")
+    context = root / f"registry-{key}"
+    trees.write(context / "registry", registry.tree())
+    (context / "config.toml").write_text(registry.source_config(REGISTRY_FOLDER))
+    (context / "Dockerfile").write_text(
+        f"FROM {image}\nCOPY registry {REGISTRY_FOLDER}\nCOPY config.toml /.cargo/config.toml\n"
+    )
+    made = builder.build(
+        on,
+        context=context,
+        dockerfile=context / "Dockerfile",
+        options=BuildOptions(network="none"),
+        tags=(tag,),
+    )
+    if not made.succeeded:
+        raise LayerProofError(f"could not make {tag}", context=(made.error or "").splitlines())
+    return tag
+
+
+def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], None]) -> str:
+    if on.has_image(wanted):
+        return wanted
+    if on.kind is not engine.Kind.FOUND:
+        with contextlib.suppress(EnvironmentLacksError):
+            found = engine.connect(engine.found_url(), kind=engine.Kind.FOUND, say=say)
+            if engine.carry(found.client, on, wanted, say=say):
+                return wanted
+    engine.ensure_images(on, (stand_in,), say=say)
+    return stand_in

@@ -1,0 +1,191 @@
+"""What is under test: a Dockerfile, the scripts beside it, a project; and what it can be given.
+
+A Dockerfile that copies `Cargo.toml` and `src` by name can only build a single package of that
+shape; generated projects keep to what its instructions reach. Pure, but for `load`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import dockerfile, expansion, instructions
+from harness.errors import ExpansionError, ProjectError, UsageError
+from harness.model import BuildOptions, Dockerfile, Instruction, Stage
+
+_BINARY = re.compile(r"/(?:release|debug|lambda)/(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?=[\s/\"'\]]|$)")
+_FOLDERS = {"deps", "build", "examples", "incremental"}
+_VOLATILE = re.compile(
+    r"(BUILD|COMMIT|GIT|VCS|SOURCE)_?(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID"
+    r"|NUMBER|NUM)|DATE|TIMESTAMP|COMMIT|REVISION|CACHE_?BUST(ER)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What kinds of generated projects the Dockerfile can build."""
+
+    workspace: bool = True
+    vendored: bool = True
+    build_script: bool = True
+    toolchain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The Dockerfile under test with what surrounds it.
+
+    `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
+    every commit or build where such a thing is declared. `generic` says that the Dockerfile takes a
+    binary's name by argument rather than naming one.
+    """
+
+    dockerfile: Dockerfile
+    scripts: Path
+    shape: Shape
+    binary: str = "app"
+    generic: bool = True
+    ignore: str | None = None
+    volatile: tuple[str, ...] = ()
+    project: Path | None = None
+    options: BuildOptions = field(default_factory=BuildOptions)
+
+
+def load(path: Path, *, scripts: Path, project: Path | None = None) -> Subject:
+    """Read the Dockerfile under test. Raises UsageError, ProjectError or DockerfileSyntaxError."""
+    if not path.is_file():
+        raise UsageError(f"no such Dockerfile: {str(path)!r}")
+    if not scripts.is_dir():
+        raise UsageError(f"no such scripts directory: {str(scripts)!r}")
+    if project is not None and not (project / "Cargo.toml").is_file():
+        raise ProjectError(
+            f"{str(project)!r} is not a cargo project", context=("expected a Cargo.toml in it",)
+        )
+    ignore = path.with_name(f"{path.name}.dockerignore")
+    return describe(
+        dockerfile.load(path),
+        scripts=scripts,
+        ignore=ignore.read_text() if ignore.is_file() else None,
+        project=project,
+    )
+
+
+def describe(
+    parsed: Dockerfile, *, scripts: Path, ignore: str | None = None, project: Path | None = None
+) -> Subject:
+    """Return the subject that a parsed Dockerfile makes."""
+    names = [n for n in _BINARY.findall(parsed.text) if n not in _FOLDERS]
+    return Subject(
+        dockerfile=parsed,
+        scripts=scripts,
+        shape=shape(parsed),
+        binary=names[0] if names else "app",
+        generic=not names,
+        ignore=ignore,
+        volatile=volatile(parsed),
+        project=project,
+    )
+
+
+def shape(parsed: Dockerfile) -> Shape:
+    """Return what the context paths that the Dockerfile reaches leave possible."""
+    reached = list(_context_sources(parsed))
+    if any(source.rstrip("/") in {".", "", "*"} for source in reached):
+        return Shape()
+
+    def has(name: str) -> bool:
+        return any(re.match(rf"(\./)?{name}", source) for source in reached)
+
+    return Shape(
+        workspace=has("crates"),
+        vendored=has("vendor") and has(r"\.cargo"),
+        build_script=has(r"build\.?r?"),
+        toolchain=True,
+    )
+
+
+def volatile(parsed: Dockerfile) -> tuple[str, ...]:
+    """Return the names of ARGs that stand for the commit or the moment of the build."""
+    declared = {
+        name
+        for instruction in (
+            *parsed.global_args,
+            *(i for s in parsed.stages for i in s.instructions),
+        )
+        if instruction.keyword == "ARG"
+        for name, _ in instructions.assignments(instruction, escape=parsed.escape)
+    }
+    return tuple(sorted(name for name in declared if _VOLATILE.fullmatch(name)))
+
+
+def bases(parsed: Dockerfile, arguments: Mapping[str, str]) -> dict[int, str]:
+    """Return the image each stage starts from, by stage index; stages on stages are left out."""
+    variables: dict[str, str] = {}
+    for instruction in parsed.global_args:
+        for name, default in instructions.assignments(instruction, escape=parsed.escape):
+            if name in arguments:
+                variables[name] = arguments[name]
+            elif default is not None:
+                variables[name] = _expand(default, variables, parsed.escape)
+    found: dict[int, str] = {}
+    for stage in parsed.stages:
+        image = _expand(stage.base, variables, parsed.escape)
+        earlier = parsed.stages[: stage.index]
+        named = any(s.name and s.name.lower() == image.lower() for s in earlier)
+        if not named and image != "scratch":
+            found[stage.index] = image
+    return found
+
+
+def compiles(parsed: Dockerfile, index: int) -> bool:
+    """Whether the stage, or one that is built upon it, calls cargo or rustc."""
+    stage = parsed.stages[index]
+    if any(
+        i.keyword == "RUN" and re.search(r"\b(cargo|rustc)\b", _text(i)) for i in stage.instructions
+    ):
+        return True
+    upon = (s.index for s in parsed.stages[index + 1 :] if _based_on(parsed, s, stage))
+    return any(compiles(parsed, later) for later in upon)
+
+
+def with_bases(parsed: Dockerfile, images: Mapping[int, str]) -> str:
+    """Return the Dockerfile's text with the images of some stages replaced, line for line."""
+    lines = parsed.text.splitlines(keepends=True)
+    for index, image in images.items():
+        stage = parsed.stages[index]
+        at = stage.line - 1
+        lines[at] = lines[at].replace(stage.base, image, 1)
+    return "".join(lines)
+
+
+def _based_on(parsed: Dockerfile, stage: Stage, other: Stage) -> bool:
+    earlier = [
+        s for s in parsed.stages[: stage.index] if (s.name or "").lower() == stage.base.lower()
+    ]
+    return bool(earlier) and earlier[-1].index == other.index
+
+
+def _context_sources(parsed: Dockerfile) -> Iterator[str]:
+    """Yield what the instructions of any stage take from the build context."""
+    for instruction in (i for stage in parsed.stages for i in stage.instructions):
+        if instruction.keyword in {"COPY", "ADD"} and instruction.flag("from") is None:
+            yield from instructions.transfer_of(instruction).sources
+        elif instruction.keyword == "RUN":
+            for mount in instructions.mounts_of(instruction):
+                if mount.kind == "bind" and mount.from_stage is None:
+                    yield mount.source or "."
+
+
+def _text(instruction: Instruction) -> str:
+    bodies = "\n".join(heredoc.content for heredoc in instruction.heredocs)
+    return f"{instruction.value}\n{bodies}"
+
+
+def _expand(text: str, variables: Mapping[str, str], escape: str) -> str:
+    try:
+        return expansion.expand(text, variables, escape=escape)
+    except ExpansionError:
+        return text
