@@ -1,0 +1,226 @@
+"""What an image is made of: the files of each layer above its base, and its configuration.
+
+Read from the engine's own archive of the image, so that nothing in it has to be run and an image
+without a shell is as readable as any. Judging is left to the properties.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from harness.engine import Engine
+
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+SPOOL_BYTES = 64 * 1024 * 1024
+CONTENT_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a layer. `kind` is file, directory, link, whiteout or other.
+
+    `path` is absolute; a whiteout's is that of what it hides. `target` is a link's. `digest` is
+    the SHA-256 of a file's content.
+    """
+
+    path: str
+    kind: str
+    mode: int
+    uid: int
+    size: int
+    target: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image above its base. `layers` are those it adds, lowest first; `base` the base's files.
+
+    `contents` holds the bytes of the files that the added layers leave in place, and of the
+    base's shared libraries, by path.
+    """
+
+    layers: tuple[tuple[Entry, ...], ...]
+    base: Mapping[str, Entry]
+    contents: Mapping[str, bytes]
+    user: str
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    environment: tuple[str, ...]
+    history: tuple[str, ...]
+
+    def files(self) -> dict[str, Entry]:
+        """Return what is there when all layers are stacked, by path."""
+        found = dict(self.base)
+        for layer in self.layers:
+            _stack(found, layer)
+        return found
+
+    def added(self) -> dict[str, Entry]:
+        """Return the files, links and special files that differ from the base, by path."""
+        return {
+            path: entry
+            for path, entry in self.files().items()
+            if entry.kind != "directory" and self.base.get(path) != entry
+        }
+
+    def wasted(self) -> dict[str, int]:
+        """Return the bytes that the added layers carry in vain, by path.
+
+        A file that a later layer hides or replaces still weighs; one that replaces a file of the
+        base makes the base's weigh in vain, which the added layers are to blame for as well.
+        """
+        lost: dict[str, int] = {}
+        seen = dict(self.base)
+        for layer in self.layers:
+            for entry in layer:
+                if entry.kind == "directory":
+                    continue
+                hidden = [p for p in seen if _hides(entry, p)] if entry.kind == "whiteout" else []
+                for path in (entry.path, *hidden):
+                    if path in seen and seen[path].size:
+                        lost[path] = lost.get(path, 0) + seen[path].size
+            _stack(seen, layer)
+        return lost
+
+
+def resolve(files: Mapping[str, Entry], path: str) -> str | None:
+    """Return where a path leads when links are followed, or None when it leads nowhere."""
+    for _ in range(40):
+        head = ""
+        for part in [part for part in path.split("/") if part]:
+            entry = files.get(f"{head}/{part}")
+            if entry is not None and entry.kind == "link":
+                rest = path[len(f"{head}/{part}") :]
+                path = posixpath.normpath(posixpath.join(head or "/", entry.target) + rest)
+                break
+            head = f"{head}/{part}"
+        else:
+            return head if head in files else None
+    return None
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads images of one engine; what it learnt of a base is kept for the next image upon it."""
+
+    engine: Engine
+    _bases: dict[str, tuple[tuple[str, ...], dict[str, Entry], dict[str, bytes]]] = field(
+        default_factory=dict
+    )
+
+    def read(self, image_id: str, *, base: str | None) -> Image:
+        """Return an image's contents above `base` (a reference, or None for scratch).
+
+        Raises docker.errors.ImageNotFound when the engine has no such image.
+        """
+        known, files, libraries = self._base(base) if base else ((), {}, {})
+        config, layers, contents = self._archive(image_id, skip=len(known))
+        settings = config.get("config") or {}
+        return Image(
+            layers=tuple(layers),
+            base=files,
+            contents={**libraries, **contents},
+            user=str(settings.get("User") or ""),
+            entrypoint=tuple(settings.get("Entrypoint") or ()),
+            command=tuple(settings.get("Cmd") or ()),
+            environment=tuple(settings.get("Env") or ()),
+            history=tuple(str(h.get("created_by", "")) for h in config.get("history") or ()),
+        )
+
+    def _base(self, reference: str) -> tuple[tuple[str, ...], dict[str, Entry], dict[str, bytes]]:
+        identity = str(self.engine.client.images.get(reference).id)
+        if identity not in self._bases:
+            config, layers, contents = self._archive(identity, skip=0, only=".so")
+            files: dict[str, Entry] = {}
+            for layer in layers:
+                _stack(files, layer)
+            ids = tuple(config["rootfs"]["diff_ids"])
+            self._bases[identity] = (ids, files, contents)
+        return self._bases[identity]
+
+    def _archive(
+        self, identity: str, *, skip: int, only: str = ""
+    ) -> tuple[dict[str, Any], list[tuple[Entry, ...]], dict[str, bytes]]:
+        with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+            for chunk in self.engine.client.images.get(identity).save():
+                spool.write(chunk)
+            spool.seek(0)
+            with tarfile.open(fileobj=spool) as archive:
+                manifest = json.load(_member(archive, "manifest.json"))[0]
+                config = json.load(_member(archive, manifest["Config"]))
+                contents: dict[str, bytes] = {}
+                layers = []
+                for name in manifest["Layers"][skip:]:
+                    with tarfile.open(fileobj=_member(archive, name)) as layer:
+                        layers.append(tuple(_entries(layer, contents, only=only)))
+        return config, layers, contents
+
+
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    info = archive.getmember(name)
+    for _ in range(8):  # equal layers are links to one another in docker's archives
+        if not (info.issym() or info.islnk()):
+            break
+        path = posixpath.join(posixpath.dirname(info.name), info.linkname)
+        info = archive.getmember(posixpath.normpath(path if info.issym() else info.linkname))
+    opened = archive.extractfile(info)
+    if opened is None:
+        raise KeyError(name)
+    return opened
+
+
+def _entries(layer: tarfile.TarFile, contents: dict[str, bytes], *, only: str) -> Iterator[Entry]:
+    """Yield a layer's entries; the content of files with `only` in their path is kept."""
+    for info in layer:
+        path = posixpath.normpath(posixpath.join("/", info.name))
+        parent, name = posixpath.split(path)
+        if name == OPAQUE:
+            yield Entry(parent, "whiteout", info.mode, info.uid, 0, target="opaque")
+        elif name.startswith(WHITEOUT):
+            hidden = posixpath.join(parent, name.removeprefix(WHITEOUT))
+            contents.pop(hidden, None)
+            yield Entry(hidden, "whiteout", info.mode, info.uid, 0)
+        elif info.isfile() and info.size <= CONTENT_BYTES:
+            opened = layer.extractfile(info)
+            content = opened.read() if opened else b""
+            if only in path:
+                contents[path] = content
+            digest = hashlib.sha256(content).hexdigest()
+            yield Entry(path, "file", info.mode, info.uid, info.size, digest=digest)
+        elif info.isdir():
+            yield Entry(path, "directory", info.mode, info.uid, 0)
+        elif info.issym():
+            yield Entry(path, "link", info.mode, info.uid, 0, target=info.linkname)
+        elif info.islnk():
+            target = posixpath.normpath(posixpath.join("/", info.linkname))
+            content = contents.get(target, b"")
+            if target in contents:
+                contents[path] = content
+            digest = hashlib.sha256(content).hexdigest()
+            yield Entry(path, "file", info.mode, info.uid, 0, digest=digest)
+        else:
+            yield Entry(path, "other", info.mode, info.uid, info.size)
+
+
+def _hides(entry: Entry, path: str) -> bool:
+    return entry.kind == "whiteout" and path.startswith(f"{entry.path}/")
+
+
+def _stack(found: dict[str, Entry], layer: Sequence[Entry]) -> None:
+    for entry in layer:
+        if entry.kind != "whiteout":
+            continue
+        for path in [p for p in found if _hides(entry, p)]:
+            del found[path]
+        if entry.target != "opaque":
+            found.pop(entry.path, None)
+    found.update({entry.path: entry for entry in layer if entry.kind != "whiteout"})
