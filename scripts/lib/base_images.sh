@@ -1,0 +1,146 @@
+# shellcheck shell=bash
+# The base images: pulled where a registry answers, else made from Debian's packages. Functions only.
+# Needs log.sh, project.sh, engine.sh and apt.sh. The made ones lie in $LAYERPROOF_HOME/images as archives for `docker load`, so
+# that every private engine gets the same image, with the same id.
+
+PACKAGE_DATE=1735689600 # what a made image is dated (SOURCE_DATE_EPOCH), so that it depends on its packages alone
+
+images_dir() {
+  printf '%s/images\n' "$(layerproof_home)"
+}
+
+has_image() { # TAG
+  docker image inspect --format . "$1" >/dev/null 2>&1
+}
+
+# pull_image REFERENCE: 1 where the registry has not begun to answer after LAYERPROOF_PULL_SECONDS (15).
+pull_image() {
+  local log pid waited=0 most=$((${LAYERPROOF_PULL_SECONDS:-15} * 10)) status=0
+  log="$(mktemp "${TMPDIR:-/tmp}/layerproof-pull.XXXXXX")" || return
+  docker pull "$1" >"$log" 2>&1 </dev/null &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    if grep -q 'Pulling from' "$log"; then
+      info "pulling $1"
+      break
+    fi
+    if [ "$waited" -ge "$most" ]; then
+      kill "$pid" 2>/dev/null || :
+      break
+    fi
+    sleep 0.1
+    waited=$((waited + 1))
+  done
+  wait "$pid" || status=$?
+  [ "$status" -eq 0 ] || warn "cannot pull $1: $(tail -n 1 "$log")"
+  rm -f "$log"
+  return "$status"
+}
+
+# load_made_images: gives the engine at DOCKER_HOST those stand-ins that are made and that it lacks.
+load_made_images() {
+  local name
+  for name in rust runtime; do
+    [ -f "$(images_dir)/$name.tar" ] || continue
+    has_image "layerproof/$name:local" || load_made_image "$name" || return
+  done
+}
+
+load_made_image() { # rust|runtime
+  info "loading the base image layerproof/$1:local into the engine"
+  docker load --quiet --input "$(images_dir)/$1.tar" >/dev/null || {
+    error "the engine does not take the base image $(images_dir)/$1.tar"
+    return 3
+  }
+}
+
+# make_image NAME SUITE PACKAGES: an essential Debian with PACKAGES as $LAYERPROOF_HOME/images/NAME.tar.
+make_image() {
+  local name="$1" suite="$2" packages="$3" work status=0
+  mkdir -p "$(images_dir)" || return
+  work="$(mktemp -d "$(images_dir)/$name.XXXXXX")" || return
+  write_sources "$suite" "$work/sources" || return
+  SOURCE_DATE_EPOCH="$PACKAGE_DATE" TMPDIR="$work" "$(mmdebstrap_command)" --variant=essential --include="$packages" \
+    --aptopt='Apt::Install-Recommends "false"' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+    "$suite" "$work/layer.tar" "$work"/sources/* >"$work/log" 2>&1 </dev/null || status=$?
+  if [ "$status" -eq 0 ]; then
+    archive_image "$name" "$work" && mv -f "$work/$name.tar" "$(images_dir)/$name.tar" || status=3
+  else
+    error "mmdebstrap could not make the image of Debian $suite:"
+    tail -n 8 "$work/log" | sed 's/^/        | /' >&2
+    status=3
+  fi
+  rm -rf "$work"
+  return "$status"
+}
+
+# archive_image NAME DIR: wraps DIR/layer.tar as DIR/NAME.tar, the format of `docker save`; equal layers, equal image id.
+archive_image() {
+  local digest
+  digest="$(sha256sum "$2/layer.tar")" || return
+  digest="${digest%% *}"
+  printf '{"architecture":"%s","os":"linux","created":"2025-01-01T00:00:00Z","config":{"Env":["PATH=%s"],"Cmd":["/bin/sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"2025-01-01T00:00:00Z","created_by":"layerproof: mmdebstrap"}]}\n' \
+    "$(dpkg --print-architecture)" /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$digest" >"$2/config.json"
+  printf '[{"Config":"config.json","RepoTags":["layerproof/%s:local"],"Layers":["layer.tar"]}]\n' "$1" >"$2/manifest.json"
+  tar -C "$2" -cf "$2/$1.tar" manifest.json config.json layer.tar
+}
+
+# is_image_ready DEFAULT STAND-IN: does the engine have either?
+is_image_ready() {
+  has_image "$1" || has_image "$2"
+}
+
+# ensure_base_images: on the engine at DOCKER_HOST, by what is least work: there, made before, pulled, made now.
+ensure_base_images() {
+  local missing='' name
+  is_image_ready "$DEFAULT_BUILD_IMAGE" "$LOCAL_BUILD_IMAGE" || missing=rust
+  is_image_ready "$DEFAULT_RUNTIME_IMAGE" "$LOCAL_RUNTIME_IMAGE" || missing="$missing runtime"
+  [ -n "$missing" ] || return 0
+  if ! has_made_images "$missing" && pull_images "$missing"; then
+    return 0
+  fi
+  make_images "$missing" || return
+  for name in $missing; do
+    load_made_image "$name" || return
+  done
+}
+
+has_made_images() { # NAMES
+  local name
+  for name in $1; do
+    [ -f "$(images_dir)/$name.tar" ] || return 1
+  done
+}
+
+pull_images() { # NAMES
+  local name image
+  info "pulling base images (the engine has none to build on): $1"
+  for name in $1; do
+    image="$DEFAULT_BUILD_IMAGE"
+    [ "$name" = rust ] || image="$DEFAULT_RUNTIME_IMAGE"
+    pull_image "$image" || return 1
+  done
+}
+
+# make_images NAMES: those that are not made yet, side by side. Only Debian has the packages.
+make_images() {
+  local name failed=0 jobs=''
+  ! has_made_images "$1" || return 0
+  ensure_mmdebstrap || return
+  info "making base images from Debian's packages with mmdebstrap (about a minute): $1"
+  for name in $1; do
+    [ ! -f "$(images_dir)/$name.tar" ] || continue
+    case "$name" in
+      rust) make_image rust trixie rustc,cargo,gcc,libc6-dev,ca-certificates,pkg-config ;;
+      runtime) make_image runtime bookworm ca-certificates ;;
+    esac &
+    jobs="$jobs $!"
+  done
+  for name in $jobs; do
+    wait "$name" || failed=3
+  done
+  [ "$failed" -ne 0 ] || success "base images made in $(images_dir)"
+  return "$failed"
+}
