@@ -197,7 +197,10 @@ def heredoc_of(word: str) -> Heredoc | None:
     match = _HEREDOC.fullmatch(word)
     if match is None or not match[2]:
         return None
-    names = unquote(match[2])
+    try:
+        names = unquote(match[2])
+    except ExpansionError:
+        return None
     if len(names) != 1:
         return None
     quoted = sum(map(unquote(match[2], keep_quotes=True)[0].count, "'\""))
@@ -207,10 +210,7 @@ def heredoc_of(word: str) -> Heredoc | None:
 
 def heredocs_of(text: str) -> tuple[Heredoc, ...]:
     """Return the here-documents that a joined line opens, still without their content."""
-    try:
-        found = [heredoc_of(word) for word in split_raw(text) if "<<" in word]
-    except ExpansionError:
-        return ()
+    found = [heredoc_of(word) for word in split_raw(text) if "<<" in word]
     return tuple(h for h in found if h is not None)
 
 

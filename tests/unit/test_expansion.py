@@ -131,7 +131,7 @@ def test_the_escape_character_can_be_a_backtick() -> None:
 
 def test_the_variables_that_were_looked_up_are_told() -> None:
     found = expansion.expand_fully("$HOME ${NONE:-$TAG} '$Q'", VARIABLES)
-    assert (found.used, found.unset) == ({"HOME", "TAG"}, {"NONE"})
+    assert (set(found.used), set(found.unset)) == ({"HOME", "TAG"}, {"NONE"})
 
 
 @pytest.mark.parametrize(
