@@ -1,0 +1,151 @@
+# shellcheck shell=bash
+# Runs builds and commands in the dev container. Functions only. Needs container.sh.
+
+# run_tethered COMMAND...: runs the command with a pipe for standard input that stays open as long as this shell lives:
+# whatever ends the shell closes it. On a signal it closes the pipe and waits for the command to end by itself.
+# (Descriptor 8 is the pipe. The command gets a process group of its own, so that the terminal's Ctrl-C reaches us alone.)
+run_tethered() {
+  local directory child status=0
+  directory="$(mktemp -d "${TMPDIR:-/tmp}/layerproof.XXXXXX")" || return 3
+  mkfifo "$directory/tether" || return 3
+  exec 8<>"$directory/tether"
+  TETHER_SIGNAL=''
+  trap 'cut_tether INT' INT
+  trap 'cut_tether TERM' TERM
+  trap 'cut_tether HUP' HUP
+  set -m
+  "$@" <"$directory/tether" 8>&- &
+  child=$!
+  set +m
+  TETHERED="$child"
+  while :; do
+    status=0
+    wait "$child" 2>/dev/null || status=$?
+    kill -0 "$child" 2>/dev/null || break
+  done
+  trap - INT TERM HUP
+  exec 8>&-
+  rm -rf "$directory"
+  case "$TETHER_SIGNAL" in
+    '') return "$status" ;;
+    INT) return 130 ;;
+    TERM) return 143 ;;
+    *) return 129 ;;
+  esac
+}
+
+# cut_tether SIGNAL: the first time lets the command end in order, the second time ends it.
+cut_tether() {
+  if [ -n "$TETHER_SIGNAL" ]; then
+    kill -s KILL "$TETHERED" 2>/dev/null || :
+    return 0
+  fi
+  TETHER_SIGNAL="$1"
+  exec 8>&-
+}
+
+# set_build_arguments ARGUMENTS...: BUILD_ARGUMENTS, of cargo build: the caller's and CARGO_FLAGS.
+set_build_arguments() {
+  local flags=()
+  BUILD_ARGUMENTS=("$@")
+  is_offline && BUILD_ARGUMENTS+=(--offline)
+  [ -z "${CARGO_FLAGS:-}" ] || read -r -d '' -a flags <<<"$CARGO_FLAGS" || :
+  BUILD_ARGUMENTS+=(${flags[@]+"${flags[@]}"})
+}
+
+# set_exec_environment: EXEC_ENVIRONMENT, options of `docker exec`: how cargo is to write.
+set_exec_environment() {
+  EXEC_ENVIRONMENT=(--env "LAYERPROOF_QUIET=${LAYERPROOF_QUIET:-0}")
+  if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then
+    EXEC_ENVIRONMENT+=(--env CARGO_TERM_COLOR=always)
+  fi
+}
+
+# run_build ARGUMENTS...: one build in the running container; the guest's exit code.
+run_build() {
+  log_command docker exec "$CONTAINER_ID" cargo build "$@"
+  run_tethered docker exec --interactive "${EXEC_ENVIRONMENT[@]}" "$CONTAINER_ID" \
+    sh -c "$(guest_program 'guest_build "$@"')" layerproof "$@"
+}
+
+# build_in_container ARGUMENTS...: whatever state the container is in, builds in it. Prints the artifacts' paths.
+# 0 built, 1 not, 3 no container to be had, 130 interrupted.
+build_in_container() {
+  local attempt status
+  set_build_arguments "$@"
+  set_exec_environment
+  for attempt in 1 2 3; do
+    ensure_container || return
+    status=0
+    run_build ${BUILD_ARGUMENTS[@]+"${BUILD_ARGUMENTS[@]}"} || status=$?
+    case "$status" in
+      0 | 129 | 130 | 143) return "$status" ;;
+      90)
+        info 'the project directory was replaced; so is the container'
+        try_docker rm --force "$CONTAINER_ID" || :
+        ;;
+      1 | 125 | 126 | 137)
+        [ "$attempt" -lt 3 ] || break
+        warn 'the dev container went away during the build; once more'
+        ;;
+      *)
+        report_build_failure "$status"
+        return 1
+        ;;
+    esac
+  done
+  error 'the dev container went away during each of three builds'
+  return 3
+}
+
+report_build_failure() {
+  case "$1" in
+    91)
+      error "the artifact cannot be written: target/ in $PWD is not writable for you (user $CALLER)"
+      hint 'a read-only source tree cannot be built here; a target/ of another user can be handed over with chown'
+      ;;
+    92) error "the dev image lacks what a build needs (cargo, flock, find, awk); it is made from $DOCKERFILE" ;;
+    93) error 'the build made no binary: the project, or what was named of it, has no binary target' ;;
+    *) error 'the build failed' ;;
+  esac
+}
+
+# run_command COMMAND...: in the container, on the terminal where there is one. Its exit code.
+# Without a terminal the command would outlive a client that is interrupted, so it is ended from here.
+run_command() {
+  local options=(--interactive) mark="$$.$RANDOM" status=0
+  need_cargo_project
+  ensure_container || return
+  if [ -t 0 ] && [ -t 1 ]; then
+    docker exec --interactive --tty --env "TERM=${TERM:-dumb}" "$CONTAINER_ID" "$@"
+    return
+  fi
+  set -m
+  docker exec "${options[@]}" --env "LAYERPROOF_BUILD_MARK=$mark" "$CONTAINER_ID" "$@" <&0 &
+  TETHERED=$!
+  set +m
+  TETHER_SIGNAL=''
+  trap 'TETHER_SIGNAL=130' INT
+  trap 'TETHER_SIGNAL=143' TERM HUP
+  wait "$TETHERED" || status=$?
+  trap - INT TERM HUP
+  [ -n "$TETHER_SIGNAL" ] || return "$status"
+  # shellcheck disable=SC2016 # expanded in the container
+  docker exec "$CONTAINER_ID" sh -c "$(guest_program 'guest_end_processes "$1"')" layerproof "$mark" || :
+  wait "$TETHERED" 2>/dev/null || :
+  return "$TETHER_SIGNAL"
+}
+
+# remove_all: this project's container, volumes and image; nothing of anyone else's.
+remove_all() {
+  local id
+  for id in $(docker ps --all --quiet --no-trunc --filter "label=layerproof.project=$PROJECT_ID" \
+    --filter label=layerproof.role=dev) $(docker ps --all --quiet --no-trunc \
+      --filter "label=layerproof.project=$PROJECT_ID" --filter label=layerproof.role=dev-prepare); do
+    try_docker rm --force "$id" || :
+  done
+  for id in $(docker volume ls --quiet --filter "label=layerproof.project=$PROJECT_ID" --filter label=layerproof.role=dev); do
+    try_docker volume rm --force "$id" || :
+  done
+  try_docker image rm --force "$DEV_IMAGE" || :
+}

@@ -1,0 +1,137 @@
+# shellcheck shell=bash
+# Makes the dev container and what it needs: its image, its volumes. Functions only. Needs container.sh, engine.sh.
+
+# quote_mount_field TEXT: a field of --mount, which is read as a line of CSV.
+quote_mount_field() {
+  case "$1" in
+    *[,\"]* | *$'\n'*) printf '"%s"' "${1//\"/\"\"}" ;;
+    *) printf '%s' "$1" ;;
+  esac
+}
+
+# bind_mount SOURCE TARGET [OPTION]
+bind_mount() {
+  printf 'type=bind,'
+  quote_mount_field "source=$1"
+  printf ',target=%s%s\n' "$2" "${3:+,$3}"
+}
+
+# volume_mount NAME TARGET: a named volume, with our labels where it is made by this.
+volume_mount() {
+  printf 'type=volume,source=%s,target=%s,volume-label=layerproof.project=%s,volume-label=layerproof.role=dev\n' \
+    "$1" "$2" "$PROJECT_ID"
+}
+
+# set_container_arguments: CONTAINER_ARGUMENTS, of `docker create`.
+set_container_arguments() {
+  CONTAINER_ARGUMENTS=(--pull never --init
+    --user "$CALLER" --workdir /workspace
+    --label "layerproof.project=$PROJECT_ID" --label layerproof.role=dev
+    --label "layerproof.config=$WANTED_CONFIG" --label "layerproof.inputs=$WANTED_INPUTS"
+    --label "layerproof.path=$PWD"
+    --mount "$(bind_mount "$PWD" /workspace)"
+    --mount "$(volume_mount "$BUILD_VOLUME" /layerproof/build)"
+    --mount "$(volume_mount "$CARGO_VOLUME" /layerproof/cargo)"
+    --env CARGO_HOME=/layerproof/cargo --env HOME=/layerproof/cargo/home
+    --env CARGO_TARGET_DIR=/layerproof/build/target)
+  [ -z "$CONTAINER_NETWORK" ] || CONTAINER_ARGUMENTS+=(--network "$CONTAINER_NETWORK")
+  if [ -n "$CA_BUNDLE" ]; then
+    CONTAINER_ARGUMENTS+=(--mount "$(bind_mount "$CA_BUNDLE" /etc/ssl/certs/ca-certificates.crt readonly)"
+    --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt --env CARGO_HTTP_CAINFO=/etc/ssl/certs/ca-certificates.crt)
+  fi
+  if [ -n "$CREDENTIALS" ]; then
+    CONTAINER_ARGUMENTS+=(--mount "$(bind_mount "$CREDENTIALS" /layerproof/cargo/credentials.toml readonly)")
+  fi
+}
+
+# set_image_arguments: IMAGE_ARGUMENTS, of `buildx build`.
+set_image_arguments() {
+  local network="$CONTAINER_NETWORK"
+  IMAGE_ARGUMENTS=(build --load --provenance=false --target "${LAYERPROOF_DEV_STAGE:-base}" --file "$DOCKERFILE"
+    --tag "$DEV_IMAGE" --build-arg "BUILD_IMAGE=$BUILD_IMAGE"
+    --label "layerproof.project=$PROJECT_ID" --label layerproof.role=dev
+    --label "layerproof.inputs=$WANTED_IMAGE_INPUTS")
+  case "$network" in
+    '' | default | bridge) ;;
+    none | host) IMAGE_ARGUMENTS+=(--network "$network") ;;
+  esac
+  [ -z "$CA_BUNDLE" ] || IMAGE_ARGUMENTS+=(--secret "id=ca,src=$CA_BUNDLE")
+  [ -z "$CREDENTIALS" ] || IMAGE_ARGUMENTS+=(--secret "id=cargo-credentials,src=$CREDENTIALS")
+  IMAGE_ARGUMENTS+=(.)
+}
+
+# choose_container_network: sets CONTAINER_NETWORK (empty: the engine's default).
+choose_container_network() {
+  if is_offline; then
+    CONTAINER_NETWORK=none
+  else
+    CONTAINER_NETWORK="$(choose_network)"
+  fi
+}
+
+# ensure_image: the image that the container is to run, made anew unless the one there is made from the same.
+ensure_image() {
+  local output status=0
+  [ -z "$IMAGE_ID" ] || [ "$IMAGE_INPUTS" != "$WANTED_IMAGE_INPUTS" ] || return 0
+  find_buildx
+  info "building the dev image from $DOCKERFILE (${LAYERPROOF_DEV_STAGE:-base} stage, on $BUILD_IMAGE)"
+  set_image_arguments
+  log_command "${BUILDX[@]}" "${IMAGE_ARGUMENTS[@]}"
+  output="$("${BUILDX[@]}" "${IMAGE_ARGUMENTS[@]}" --progress plain 2>&1)" || status=$?
+  [ "$status" -ne 0 ] || return 0
+  error "the image of the dev container cannot be built (status $status)"
+  printf '%s\n' "$output" | tail -n 25 >&2
+  case "$output" in
+    *'target stage'*'could not be found'*)
+      hint "LAYERPROOF_DEV_STAGE names the stage of $DOCKERFILE that holds the toolchain"
+      ;;
+    *'failed to resolve source metadata'* | *'failed to do request'* | *'pull access denied'*)
+      hint "the base image cannot be pulled; DOCKER_IMAGE names another one"
+      ;;
+  esac
+  return 1
+}
+
+# guest_program CALL: the text for the container's shell.
+guest_program() {
+  local file
+  for file in guest.sh guest_fresh.sh guest_cargo.sh; do
+    printf '%s\n' "$(<"$LIBRARY/$file")"
+  done
+  printf '%s\n' "$1"
+}
+
+# prepare_volumes: makes the volumes where they are missing, and the caller their owner.
+# shellcheck disable=SC2016 # expanded in the container
+prepare_volumes() {
+  try_docker run --rm --pull never --network none --user 0:0 --entrypoint sh \
+    --label "layerproof.project=$PROJECT_ID" --label layerproof.role=dev-prepare \
+    --mount "$(volume_mount "$BUILD_VOLUME" /layerproof/build)" \
+    --mount "$(volume_mount "$CARGO_VOLUME" /layerproof/cargo)" \
+    "$DEV_IMAGE" -c "$(guest_program 'image_home="${CARGO_HOME:-/usr/local/cargo}" CARGO_HOME=/layerproof/cargo
+      guest_prepare "$1" "$image_home"')" layerproof "$CALLER"
+}
+
+# create_container: image, volumes, container. Fails only where trying again is of no use.
+create_container() {
+  local name="$CONTAINER_NAME"
+  choose_container_network
+  ensure_image || return
+  info 'creating the dev container'
+  if ! prepare_volumes; then
+    case "$FAILURE" in *[Nn]'o such image'*) return 0 ;; esac
+    report_container_failure
+    return 1
+  fi
+  set_container_arguments
+  [ -z "$NAME_TAKEN" ] || name="$CONTAINER_NAME-2"
+  try_docker create --name "$name" "${CONTAINER_ARGUMENTS[@]}" --entrypoint sh "$DEV_IMAGE" \
+    -c "$(guest_program guest_idle)" && return 0
+  case "$FAILURE" in
+    *'already in use'* | *[Nn]'o such image'*) sleep 0.1 ;; # another caller was faster; the next look tells
+    *)
+      report_container_failure
+      return 1
+      ;;
+  esac
+}
