@@ -45,12 +45,13 @@ class Image:
     """An image above its base. `layers` are those it adds, lowest first; `base` the base's files.
 
     `contents` holds the bytes of the files that the added layers leave in place, and of the
-    base's shared libraries, by path.
+    base's shared libraries, by path; `hidden` those of files that a later layer took away again.
     """
 
     layers: tuple[tuple[Entry, ...], ...]
     base: Mapping[str, Entry]
     contents: Mapping[str, bytes]
+    hidden: Mapping[str, bytes]
     user: str
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
@@ -123,12 +124,13 @@ class Reader:
         Raises docker.errors.ImageNotFound when the engine has no such image.
         """
         known, files, libraries = self._base(base) if base else ((), {}, {})
-        config, layers, contents = self._archive(image_id, skip=len(known))
+        config, layers, contents, hidden = self._archive(image_id, skip=len(known))
         settings = config.get("config") or {}
         return Image(
             layers=tuple(layers),
             base=files,
             contents={**libraries, **contents},
+            hidden=hidden,
             user=str(settings.get("User") or ""),
             entrypoint=tuple(settings.get("Entrypoint") or ()),
             command=tuple(settings.get("Cmd") or ()),
@@ -139,7 +141,7 @@ class Reader:
     def _base(self, reference: str) -> tuple[tuple[str, ...], dict[str, Entry], dict[str, bytes]]:
         identity = str(self.engine.client.images.get(reference).id)
         if identity not in self._bases:
-            config, layers, contents = self._archive(identity, skip=0, only=".so")
+            config, layers, contents, _ = self._archive(identity, skip=0, only=".so")
             files: dict[str, Entry] = {}
             for layer in layers:
                 _stack(files, layer)
@@ -149,7 +151,7 @@ class Reader:
 
     def _archive(
         self, identity: str, *, skip: int, only: str = ""
-    ) -> tuple[dict[str, Any], list[tuple[Entry, ...]], dict[str, bytes]]:
+    ) -> tuple[dict[str, Any], list[tuple[Entry, ...]], dict[str, bytes], dict[str, bytes]]:
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
             for chunk in self.engine.client.images.get(identity).save():
                 spool.write(chunk)
@@ -158,11 +160,12 @@ class Reader:
                 manifest = json.load(_member(archive, "manifest.json"))[0]
                 config = json.load(_member(archive, manifest["Config"]))
                 contents: dict[str, bytes] = {}
+                hidden: dict[str, bytes] = {}
                 layers = []
                 for name in manifest["Layers"][skip:]:
                     with tarfile.open(fileobj=_member(archive, name)) as layer:
-                        layers.append(tuple(_entries(layer, contents, only=only)))
-        return config, layers, contents
+                        layers.append(tuple(_entries(layer, contents, hidden, only=only)))
+        return config, layers, contents, hidden
 
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
@@ -178,21 +181,29 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     return opened
 
 
-def _entries(layer: tarfile.TarFile, contents: dict[str, bytes], *, only: str) -> Iterator[Entry]:
-    """Yield a layer's entries; the content of files with `only` in their path is kept."""
+def _entries(
+    layer: tarfile.TarFile, contents: dict[str, bytes], hidden: dict[str, bytes], *, only: str
+) -> Iterator[Entry]:
+    """Yield a layer's entries; the content of files with `only` in their path is kept.
+
+    What the layer takes away of the contents so far goes to `hidden`.
+    """
     for info in layer:
         path = posixpath.normpath(posixpath.join("/", info.name))
         parent, name = posixpath.split(path)
         if name == OPAQUE:
             yield Entry(parent, "whiteout", info.mode, info.uid, 0, target="opaque")
         elif name.startswith(WHITEOUT):
-            hidden = posixpath.join(parent, name.removeprefix(WHITEOUT))
-            contents.pop(hidden, None)
-            yield Entry(hidden, "whiteout", info.mode, info.uid, 0)
+            gone = posixpath.join(parent, name.removeprefix(WHITEOUT))
+            for held in [p for p in contents if p == gone or p.startswith(f"{gone}/")]:
+                hidden[held] = contents.pop(held)
+            yield Entry(gone, "whiteout", info.mode, info.uid, 0)
         elif info.isfile() and info.size <= CONTENT_BYTES:
             opened = layer.extractfile(info)
             content = opened.read() if opened else b""
             if only in path:
+                if contents.get(path, content) != content:
+                    hidden[path] = contents[path]
                 contents[path] = content
             digest = hashlib.sha256(content).hexdigest()
             yield Entry(path, "file", info.mode, info.uid, info.size, digest=digest)

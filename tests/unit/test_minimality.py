@@ -1,0 +1,129 @@
+"""Property 8's judge, rule by rule, on images written down as data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness import elf
+from harness.image import Entry, Image, resolve
+from harness.minimality import RULES, Expectation, judge
+
+BINARY = "/var/runtime/bootstrap"
+BASE = {"/usr/bin/sh": Entry("/usr/bin/sh", "file", 0o755, 0, 100, digest="sh")}
+
+
+def file(path: str, *, size: int = 1000, mode: int = 0o755, digest: str = "x") -> Entry:
+    return Entry(path, "file", mode, 0, size, digest=digest)
+
+
+def whiteout(path: str, *, target: str = "") -> Entry:
+    return Entry(path, "whiteout", 0, 0, 0, target=target)
+
+
+GOOD = Image(
+    layers=((file(BINARY),),),
+    base=BASE,
+    contents={BINARY: b"\x7fELF"},
+    hidden={},
+    user="65534:65534",
+    entrypoint=(BINARY,),
+    command=(),
+    environment=("PATH=/bin",),
+    history=("COPY bootstrap",),
+)
+EXPECTED = Expectation("x86_64", binary=BINARY, secrets=(b"hunter2",))
+
+
+def rules(image: Image, expectation: Expectation = EXPECTED) -> set[str]:
+    return {finding.rule for finding in judge(image, expectation)}
+
+
+def plus(*entries: Entry) -> Image:
+    return replace(GOOD, layers=(*GOOD.layers, entries))
+
+
+def test_a_binary_and_nothing_else_passes() -> None:
+    assert judge(GOOD, EXPECTED) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "image"),
+    [
+        ("binary", replace(GOOD, layers=())),
+        ("binary", replace(GOOD, entrypoint=("/nowhere",))),
+        ("binary", replace(GOOD, layers=((file(BINARY, mode=0o644),),))),
+        ("toolchain", plus(file("/usr/bin/rustc"))),
+        ("toolchain", replace(GOOD, base={"/usr/bin/gcc": file("/usr/bin/gcc")})),
+        ("source", plus(file("/src/main.rs"))),
+        ("source", plus(file("/app/Cargo.toml"))),
+        ("cache", plus(file("/var/lib/apt/lists/x"))),
+        ("cache", plus(file("/target/release/deps/app-123"))),
+        ("unaccounted", plus(file("/app/config.yaml"))),
+        ("setuid", plus(file("/app/helper", mode=0o4755))),
+        ("wasted", plus(file(BINARY, digest="other"))),
+        (
+            "wasted",
+            replace(
+                plus(whiteout("/tmp/big")),
+                layers=((file(BINARY), file("/tmp/big")), (whiteout("/tmp/big"),)),
+            ),
+        ),
+        ("size", replace(GOOD, layers=((file(BINARY), file("/tmp/big", size=21)),))),
+        ("user", replace(GOOD, user="")),
+        ("user", replace(GOOD, user="root:root")),
+        ("user", replace(GOOD, user="0:1000")),
+        ("entrypoint", replace(GOOD, entrypoint=("/bin/sh", "-c", BINARY))),
+        ("secret", replace(GOOD, environment=("API_TOKEN=x",))),
+        ("secret", replace(GOOD, history=("RUN curl -u me:hunter2",))),
+        ("secret", replace(GOOD, hidden={"/root/.netrc": b"password hunter2"})),
+        ("secret", replace(GOOD, contents={BINARY: b"\x7fELF hunter2"})),
+    ],
+)
+def test_each_rule_refuses_what_it_is_there_for(rule: str, image: Image) -> None:
+    assert rule in RULES
+    assert rule in rules(image)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/usr/share/zoneinfo/UTC",
+        "/lib/libz.so.1",
+    ],
+)
+def test_what_a_binary_may_need_is_accounted_for(path: str) -> None:
+    assert judge(plus(file(path)), EXPECTED) == []
+
+
+def test_a_declared_file_is_accounted_for() -> None:
+    image = replace(GOOD, layers=((file(BINARY), file("/app/model.bin", size=10)),))
+    assert rules(image) == {"unaccounted"}
+    assert rules(image, replace(EXPECTED, allowed=("/app/.*",))) == set()
+
+
+def test_a_directory_that_is_hidden_takes_its_files_along() -> None:
+    image = replace(GOOD, layers=((file(BINARY), file("/d/a", size=5)), (whiteout("/d"),)))
+    assert image.wasted() == {"/d/a": 5}
+    assert set(image.added()) == {BINARY}
+
+
+def test_links_are_followed_through_directories_and_loops_end() -> None:
+    files = {
+        "/lib": Entry("/lib", "link", 0o777, 0, 0, target="usr/lib"),
+        "/usr/lib/a": Entry("/usr/lib/a", "link", 0o777, 0, 0, target="../share/b"),
+        "/usr/share/b": file("/usr/share/b"),
+        "/loop": Entry("/loop", "link", 0o777, 0, 0, target="/loop"),
+    }
+    assert resolve(files, "/lib/a") == "/usr/share/b"
+    assert resolve(files, "/loop") is None
+    assert resolve(files, "/lib/nothing") is None
+
+
+def test_bytes_that_are_no_elf_file_have_no_facts() -> None:
+    assert elf.read(b"#!/bin/sh\n") is None
+    assert elf.read(b"\x7fELF") is None
+    assert elf.read(b"\x7fELF" + b"\0" * 400) is None
