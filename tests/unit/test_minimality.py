@@ -66,11 +66,11 @@ def test_a_binary_and_nothing_else_passes() -> None:
         (
             "wasted",
             replace(
-                plus(whiteout("/tmp/big")),
-                layers=((file(BINARY), file("/tmp/big")), (whiteout("/tmp/big"),)),
+                plus(whiteout("/opt/big")),
+                layers=((file(BINARY), file("/opt/big")), (whiteout("/opt/big"),)),
             ),
         ),
-        ("size", replace(GOOD, layers=((file(BINARY), file("/tmp/big", size=21)),))),
+        ("size", replace(GOOD, layers=((file(BINARY), file("/opt/big", size=21)),))),
         ("user", replace(GOOD, user="")),
         ("user", replace(GOOD, user="root:root")),
         ("user", replace(GOOD, user="0:1000")),
