@@ -220,12 +220,8 @@ stale_words() {
 
 # try_docker ARGUMENTS...: a call whose failure may be another's success. Keeps the client's words in FAILURE.
 try_docker() {
-  local output status=0 shown=() word
-  for word in "$@"; do
-    case "$word" in *'# shellcheck shell=sh'*) word='<guest program>' ;; esac
-    shown+=("$word")
-  done
-  log_command docker "${shown[@]}"
+  local output status=0
+  log_command docker "$@"
   output="$(docker "$@" 2>&1)" || status=$?
   [ "$status" -eq 0 ] || FAILURE="$output"
   return "$status"

@@ -1,31 +1,33 @@
 # shellcheck shell=bash
 # Runs builds and commands in the dev container. Functions only. Needs container.sh.
 
-# run_tethered COMMAND...: runs the command with a pipe for standard input that stays open as long as this shell lives:
-# whatever ends the shell closes it. On a signal it closes the pipe and waits for the command to end by itself.
-# (Descriptor 8 is the pipe. The command gets a process group of its own, so that the terminal's Ctrl-C reaches us alone.)
+# run_tethered TEXT COMMAND...: runs the command with TEXT on standard input, which then stays open as long as this shell
+# lives: whatever ends the shell closes it. On a signal it is closed and the command ends in its own time.
+# (Descriptors 7 and 8 are the pipe's ends. The command gets a process group of its own, so that the terminal's Ctrl-C reaches us alone.)
 run_tethered() {
-  local directory child status=0
+  local text="$1" directory status=0
+  shift
   directory="$(mktemp -d "${TMPDIR:-/tmp}/layerproof.XXXXXX")" || return 3
   mkfifo "$directory/tether" || return 3
-  exec 8<>"$directory/tether"
+  exec 8<>"$directory/tether" 7<"$directory/tether"
+  rm -rf "$directory"
   TETHER_SIGNAL=''
   trap 'cut_tether INT' INT
   trap 'cut_tether TERM' TERM
   trap 'cut_tether HUP' HUP
   set -m
-  "$@" <"$directory/tether" 8>&- &
-  child=$!
+  "$@" <&7 7<&- 8>&- &
+  TETHERED=$!
   set +m
-  TETHERED="$child"
+  exec 7<&-
+  { printf '%s\n' "$text" >&8; } 2>/dev/null || :
   while :; do
     status=0
-    wait "$child" 2>/dev/null || status=$?
-    kill -0 "$child" 2>/dev/null || break
+    wait "$TETHERED" 2>/dev/null || status=$?
+    kill -0 "$TETHERED" 2>/dev/null || break
   done
   trap - INT TERM HUP
   exec 8>&-
-  rm -rf "$directory"
   case "$TETHER_SIGNAL" in
     '') return "$status" ;;
     INT) return 130 ;;
@@ -64,8 +66,9 @@ set_exec_environment() {
 # run_build ARGUMENTS...: one build in the running container; the guest's exit code.
 run_build() {
   log_command docker exec "$CONTAINER_ID" cargo build "$@"
-  run_tethered docker exec --interactive "${EXEC_ENVIRONMENT[@]}" "$CONTAINER_ID" \
-    sh -c "$(guest_program 'guest_build "$@"')" layerproof "$@"
+  # shellcheck disable=SC2016 # expanded in the container
+  run_tethered "$(guest_program 'guest_build "$@"')" \
+    docker exec --interactive "${EXEC_ENVIRONMENT[@]}" "$CONTAINER_ID" sh -s -- "$@"
 }
 
 # build_in_container ARGUMENTS...: whatever state the container is in, builds in it. Prints the artifacts' paths.
@@ -131,7 +134,7 @@ run_command() {
   trap - INT TERM HUP
   [ -n "$TETHER_SIGNAL" ] || return "$status"
   # shellcheck disable=SC2016 # expanded in the container
-  docker exec "$CONTAINER_ID" sh -c "$(guest_program 'guest_end_processes "$1"')" layerproof "$mark" || :
+  guest_program 'guest_end_processes "$1"' | docker exec --interactive "$CONTAINER_ID" sh -s "$mark" || :
   wait "$TETHERED" 2>/dev/null || :
   return "$TETHER_SIGNAL"
 }

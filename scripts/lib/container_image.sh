@@ -92,24 +92,28 @@ ensure_image() {
   return 1
 }
 
-# guest_program CALL: the text for the container's shell.
+# What the container does while it waits: it ends at once on SIGTERM, with or without an init above it.
+# shellcheck disable=SC2016 # expanded in the container
+IDLE='trap "exit 0" TERM INT; echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) the dev container is up"; while :; do sleep 86400 & wait $!; done'
+
+# guest_program CALL: the text for the container's `sh -s`. CALL must not return to it: its input is the caller's.
 guest_program() {
   local file
   for file in guest.sh guest_fresh.sh guest_cargo.sh; do
     printf '%s\n' "$(<"$LIBRARY/$file")"
   done
-  printf '%s\n' "$1"
+  printf '%s; exit\n' "$1"
 }
 
 # prepare_volumes: makes the volumes where they are missing, and the caller their owner.
-# shellcheck disable=SC2016 # expanded in the container
 prepare_volumes() {
-  try_docker run --rm --pull never --network none --user 0:0 --entrypoint sh \
+  # shellcheck disable=SC2016 # expanded in the container
+  try_docker run --rm --interactive --pull never --network none --user 0:0 --entrypoint sh \
     --label "layerproof.project=$PROJECT_ID" --label layerproof.role=dev-prepare \
     --mount "$(volume_mount "$BUILD_VOLUME" /layerproof/build)" \
     --mount "$(volume_mount "$CARGO_VOLUME" /layerproof/cargo)" \
-    "$DEV_IMAGE" -c "$(guest_program 'image_home="${CARGO_HOME:-/usr/local/cargo}" CARGO_HOME=/layerproof/cargo
-      guest_prepare "$1" "$image_home"')" layerproof "$CALLER"
+    "$DEV_IMAGE" -s "$CALLER" < <(guest_program \
+      'image_home="${CARGO_HOME:-/usr/local/cargo}"; CARGO_HOME=/layerproof/cargo; guest_prepare "$1" "$image_home"')
 }
 
 # create_container: image, volumes, container. Fails only where trying again is of no use.
@@ -126,7 +130,7 @@ create_container() {
   set_container_arguments
   [ -z "$NAME_TAKEN" ] || name="$CONTAINER_NAME-2"
   try_docker create --name "$name" "${CONTAINER_ARGUMENTS[@]}" --entrypoint sh "$DEV_IMAGE" \
-    -c "$(guest_program guest_idle)" && return 0
+    -c "$IDLE" && return 0
   case "$FAILURE" in
     *'already in use'* | *[Nn]'o such image'*) sleep 0.1 ;; # another caller was faster; the next look tells
     *)

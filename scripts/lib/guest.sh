@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# What runs inside the dev container: its main process, the first preparation of its volumes, the supervisor of a build.
-# Functions only, for any POSIX sh. The client sends this text along with each call, so that no copy of it grows old.
+# What runs inside the dev container: the first preparation of its volumes, the supervisor of a build.
+# Functions only, for any POSIX sh. The client sends this text along with each call, so that no copy of it grows old; on
+# standard input, so that the process list shows what runs and not this.
 # Needs guest_fresh.sh and guest_cargo.sh.
 #
 # The places: GUEST_SOURCE is the project's mount; GUEST_BUILD is a volume with cargo's target directory (target/) and
@@ -30,16 +31,6 @@ guest_say() { # TAG WORDS...
 # guest_log WORDS...: a line for `docker logs`.
 guest_log() {
   { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >/proc/1/fd/1; } 2>/dev/null || :
-}
-
-# guest_idle: the container's main process. Ends at once on SIGTERM, with or without an init above it.
-guest_idle() {
-  trap 'exit 0' TERM INT
-  printf '%s the dev container is up\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-  while :; do
-    sleep 86400 &
-    wait $!
-  done
 }
 
 # guest_prepare OWNER CARGO_HOME-OF-THE-IMAGE: run as root on the volumes, gives them to the caller.

@@ -90,7 +90,7 @@ cargo_copy() {
 }
 
 # cargo_deliver: copies each binary that cargo names to the same place under the project's target/, records them in
-# target/.layerproof/last-build (blocks of profile=, bin=, path= lines) and prints their paths.
+# target/.layerproof/last-build as built.sh reads it, and prints their paths.
 cargo_deliver() {
   sed -n 's/^{"reason":"compiler-artifact".*"kind":\["bin"\].*"executable":"\([^"]*\)".*/\1/p' \
     "$cargo_messages" >"$cargo_messages.binaries"
@@ -104,6 +104,7 @@ cargo_deliver() {
   guest_temporary="$GUEST_SOURCE/target/.layerproof/last-build.$$"
   cp "$cargo_messages.delivered" "$guest_temporary" \
     && mv -f "$guest_temporary" "$GUEST_SOURCE/target/.layerproof/last-build" || return "$GUEST_NOT_WRITABLE"
+  rm -f "$GUEST_SOURCE/target/.layerproof/failed"
   sed -n 's/^path=//p' "$cargo_messages.delivered"
 }
 
@@ -120,6 +121,7 @@ cargo_run_build() {
   guest_locked=1
   guest_end_processes || return "$GUEST_INCOMPLETE"
   fresh_refresh "$GUEST_BUILD/state" || return "$GUEST_INCOMPLETE"
+  : >"$GUEST_SOURCE/target/.layerproof/failed" || return "$GUEST_NOT_WRITABLE"
   cargo_enter_project || return
   case " $* " in *' --locked '* | *' --frozen '*) cargo_lock_option='' cargo_strict=1 ;; *) cargo_strict='' ;; esac
   cargo_compile_or_repair "$@" || return
