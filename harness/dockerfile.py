@@ -16,7 +16,7 @@ from typing import Final
 
 from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped]
 
-from harness import instructions, lexer
+from harness import acceptance, instructions, lexer
 from harness.errors import DockerfileSyntaxError
 from harness.instructions import InstructionError
 from harness.lexer import Lexed, LogicalLine
@@ -104,7 +104,7 @@ def _instruction(
     )
     try:
         instruction = replace(bare, words=_exec_form(bare))
-        instructions.check(instruction, escape=escape)
+        acceptance.check(instruction, escape=escape)
     except InstructionError as error:
         raise DockerfileSyntaxError(
             str(error), path=path, line=logical.line, expected=error.expected

@@ -1,4 +1,4 @@
-"""Typed views of single instructions, and the check that BuildKit would accept each of them.
+"""Typed views of single instructions: assignments, transfers, bases, mounts.
 
 Takes no notice of what surrounds an instruction: stages and references are `dockerfile`'s, the
 values of variables are the caller's. The rules are those of BuildKit's `instructions/parse.go`.
@@ -6,56 +6,20 @@ values of variables are the caller's. The rules are those of BuildKit's `instruc
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from harness.lexer import heredoc_of
-from harness.model import Flag, Heredoc, Instruction, Mount
+from harness.model import Heredoc, Instruction, Mount
 from harness.mounts import MountError, parse_mount
 from harness.words import split_blanks, split_words
 
-_BOOLEAN_FLAGS: Final = frozenset({"link", "keep-git-dir", "unpack", "parents"})
-_REPEATED_FLAGS: Final = frozenset({"mount", "exclude", "device"})
-_FLAGS: Final[dict[str, frozenset[str]]] = {
-    "FROM": frozenset({"platform"}),
-    "RUN": frozenset({"mount", "network", "security", "device"}),
-    "COPY": frozenset({"from", "chown", "chmod", "link", "exclude", "parents"}),
-    "ADD": frozenset({"chown", "chmod", "link", "keep-git-dir", "checksum", "unpack", "exclude"}),
-    "HEALTHCHECK": frozenset({"interval", "timeout", "start-period", "start-interval", "retries"}),
-}
-_UNCHECKED_FLAGS: Final = frozenset({"ARG", "STOPSIGNAL"})
-KEYWORDS: Final = frozenset(
-    [
-        "ADD",
-        "ARG",
-        "CMD",
-        "COPY",
-        "ENTRYPOINT",
-        "ENV",
-        "EXPOSE",
-        "FROM",
-        "HEALTHCHECK",
-        "LABEL",
-        "MAINTAINER",
-        "ONBUILD",
-        "RUN",
-        "SHELL",
-        "STOPSIGNAL",
-        "USER",
-        "VOLUME",
-        "WORKDIR",
-    ]
-)
 EXEC_FORM_KEYWORDS: Final = frozenset(
     {"ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"}
 )
-_DURATION: Final = re.compile(r"[-+]?(0|(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+")
 _STAGE_NAME: Final = re.compile(r"[a-z][a-z0-9-_.]*")
-_NETWORKS: Final = ("default", "none", "host")
-_SECURITY: Final = ("sandbox", "insecure")
 
 
 class InstructionError(ValueError):
@@ -169,86 +133,3 @@ def mounts_of(
         return tuple(parse_mount(value or "", expand) for value in values)
     except MountError as error:
         raise InstructionError(str(error), expected=error.expected) from error
-
-
-def check(instruction: Instruction, *, escape: str) -> None:
-    """Raise InstructionError if BuildKit would refuse the instruction by itself."""
-    keyword = instruction.keyword
-    if keyword not in KEYWORDS:
-        close = difflib.get_close_matches(keyword, KEYWORDS, n=1)
-        raise InstructionError(
-            f"unknown instruction {keyword!r}",
-            expected=f"{close[0]}, perhaps" if close else "an instruction such as RUN or COPY",
-        )
-    if keyword not in _UNCHECKED_FLAGS:
-        _check_flags(keyword, instruction.flags)
-    if not instruction.value and keyword not in ("RUN", "CMD", "ENTRYPOINT"):
-        raise InstructionError(f"{keyword} has no argument", expected=f"{keyword} with an argument")
-    if keyword in ("ARG", "ENV", "LABEL"):
-        assignments(instruction, escape=escape)
-    elif keyword == "FROM":
-        base_of(instruction)
-    elif keyword in ("COPY", "ADD"):
-        transfer_of(instruction)
-        if "$" in (instruction.flag("from") or ""):
-            raise InstructionError(
-                "variables are not expanded in --from",
-                expected="a stage or image by name (name a stage with FROM instead)",
-            )
-    elif keyword == "RUN":
-        _check_run(instruction)
-    elif keyword == "SHELL" and not instruction.words:
-        raise InstructionError("SHELL is not in exec form", expected='SHELL ["program", "-c"]')
-    elif keyword == "HEALTHCHECK":
-        _check_healthcheck(instruction)
-    elif keyword == "VOLUME" and not all(w.strip() for w in instruction.words or ("x",)):
-        raise InstructionError("VOLUME names an empty path", expected="a path")
-
-
-def _check_flags(keyword: str, flags: tuple[Flag, ...]) -> None:
-    known = _FLAGS.get(keyword, frozenset())
-    seen: set[str] = set()
-    for flag in flags:
-        if flag.name not in known:
-            allowed = ", ".join(f"--{name}" for name in sorted(known)) or "no flag"
-            raise InstructionError(f"unknown flag --{flag.name} of {keyword}", expected=allowed)
-        if flag.name in seen and flag.name not in _REPEATED_FLAGS:
-            raise InstructionError(f"--{flag.name} is given twice", expected="it once")
-        seen.add(flag.name)
-        if flag.name in _BOOLEAN_FLAGS:
-            if flag.value is not None and flag.value.lower() not in ("true", "false"):
-                raise InstructionError(
-                    f"--{flag.name}={flag.value} of {keyword}", expected="true or false"
-                )
-        elif flag.value is None:
-            raise InstructionError(
-                f"--{flag.name} of {keyword} has no value", expected=f"--{flag.name}=value"
-            )
-
-
-def _check_run(instruction: Instruction) -> None:
-    mounts_of(instruction)
-    for name, allowed in (("network", _NETWORKS), ("security", _SECURITY)):
-        value = instruction.flag(name)
-        if value and "$" not in value and value not in allowed:
-            raise InstructionError(f"--{name}={value}", expected="one of " + ", ".join(allowed))
-
-
-def _check_healthcheck(instruction: Instruction) -> None:
-    kind, _, rest = instruction.value.partition(" ")
-    if kind.upper() == "NONE":
-        if rest.strip():
-            raise InstructionError("HEALTHCHECK NONE with an argument", expected="no argument")
-        return
-    if kind.upper() != "CMD":
-        raise InstructionError(f"HEALTHCHECK {kind}", expected="HEALTHCHECK CMD or NONE")
-    if not rest.strip() or instruction.words == ():
-        raise InstructionError("HEALTHCHECK CMD without a command", expected="a command")
-    for flag in instruction.flags:
-        if flag.name == "retries":
-            if flag.value and not re.fullmatch(r"\+?\d+", flag.value):
-                raise InstructionError(f"--retries={flag.value}", expected="a number from 0 on")
-        elif flag.value and not _DURATION.fullmatch(flag.value):
-            raise InstructionError(
-                f"--{flag.name}={flag.value}", expected="a duration such as 30s or 1m30s"
-            )
