@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from harness import registry
 from harness.model import Entry, File, Project
 
+WORD = b"@scenario@"
+NUMBER = b"4294967295"
 IGNORED_FOLDER = "target"
 IGNORE_FILE = "target\n**/*.log\n.git\n"
 
@@ -53,9 +55,10 @@ class Member:
 class Blueprint:
     """A project as data. The first member holds the binaries.
 
-    `nonce` makes the sources differ from those of every other scenario; `isolation`, when not 0,
-    makes every compiled crate differ too (a codegen-units value that changes no behaviour).
-    `vendored` puts the registry into the tree instead of the base image.
+    Sources hold WORD, which each scenario replaces by one of its own so that no other's layers can
+    serve it. `isolated` puts NUMBER into the profile (as codegen-units, which changes no behaviour)
+    so that no other's compiled crates can either. `vendored` puts the
+    registry into the tree instead of the base image.
     """
 
     members: tuple[Member, ...]
@@ -69,8 +72,7 @@ class Blueprint:
     ignored: int = 0
     extra: tuple[tuple[str, Entry], ...] = ()
     executable: tuple[str, ...] = ()
-    nonce: str = ""
-    isolation: int = 0
+    isolated: bool = False
     name: str = "app"
 
 
@@ -142,7 +144,7 @@ def locked(blueprint: Blueprint) -> dict[str, Dependency]:
 def units(blueprint: Blueprint) -> dict[str, Unit]:
     """Return the registry crates that a build of the whole project compiles, by name."""
     crates = locked(blueprint)
-    settings = (blueprint.checked, blueprint.isolation)
+    settings = (blueprint.checked, blueprint.isolated)
 
     def unit(name: str) -> Unit:
         crate = crates[name]
@@ -178,7 +180,7 @@ def _files(blueprint: Blueprint, member: Member) -> Iterator[tuple[str, Entry]]:
         )
     if not member.binaries:
         body = "".join(f"mod {name};\n" for name, _ in member.modules)
-        body += f"// note {member.note} {blueprint.nonce}\n"
+        body += f"// note {member.note} {WORD.decode()}\n"
         terms = "".join(f" + {name}::value()" for name, _ in member.modules)
         body += f"pub fn value() -> i64 {{\n    {member.answer}{terms}\n}}\n"
         yield f"{base}src/lib.rs", _text(body)
@@ -213,7 +215,7 @@ def _main(blueprint: Blueprint, member: Member, binary: str) -> str:
     modules = "".join(f"mod {name};\n" for name, _ in member.modules) if first else ""
     prints = "".join(f'    print!(concat!(" ", {hole}), {value});\n' for hole, value in parts)
     return (
-        f"{modules}// note {member.note} {blueprint.nonce}\n"
+        f"{modules}// note {member.note} {WORD.decode()}\n"
         f'fn main() {{\n    print!("{binary}");\n{prints}    println!();\n}}\n'
     )
 
@@ -264,12 +266,12 @@ def _tail(blueprint: Blueprint) -> str:
     settings = []
     if blueprint.checked:
         settings.append("debug-assertions = true\n")
-    if blueprint.isolation:
-        settings.append(f"codegen-units = {blueprint.isolation}\n")
+    if blueprint.isolated:
+        settings.append(f"codegen-units = {NUMBER.decode()}\n")
     if settings:
         text += "\n[profile.release]\n" + "".join(settings)
-    if blueprint.isolation:
-        text += f"\n[profile.release.build-override]\ncodegen-units = {blueprint.isolation}\n"
+    if blueprint.isolated:
+        text += f"\n[profile.release.build-override]\ncodegen-units = {NUMBER.decode()}\n"
     if blueprint.manifest_note:
         text += f"\n# note {blueprint.manifest_note}\n"
     return text

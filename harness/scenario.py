@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -18,20 +19,21 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import docker
 
-from harness import builder, engine, registry, subject, trees
+from harness import builder, engine, foundation, projects, registry, subject, sweep, trees
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError
-from harness.model import BuildObservation, BuildOptions, Edit, Tree
+from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree
 from harness.subject import Subject
 
-LABEL = "layerproof.run"
 REGISTRY_FOLDER = "/opt/layerproof-registry"
 STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
 RUN_SECONDS = 60
 
+E = TypeVar("E", Entry, Entry | None)
 _numbers = itertools.count(1)
 
 
@@ -55,6 +57,7 @@ class Bench:
     text: str
     run_id: str
     root: Path
+    keep: bool = False
     ledger: Ledger = field(default_factory=Ledger)
 
     @contextlib.contextmanager
@@ -83,6 +86,7 @@ class Workspace:
         self.options = options
         self.observations: list[BuildObservation] = []
         self._home = home
+        self._number = 256 + secrets.randbelow(2**30)
         self._images: set[str] = set()
         self._long_ago = time.time_ns() - trees.LONG_AGO * trees.NANOSECONDS
 
@@ -94,23 +98,31 @@ class Workspace:
         if self.bench.subject.ignore is not None:
             beside = self.dockerfile.with_name(f"{self.dockerfile.name}.dockerignore")
             beside.write_text(self.bench.subject.ignore)
-        trees.write(self.context, tree, modified=self._long_ago)
+        trees.write(self.context, self._own(tree), modified=self._long_ago)
 
     def edit(self, edit: Edit, *, old: bool = False) -> None:
         """Make an edit. With `old` what it writes is as old as a restored file, though never
         as old as what it replaces.
         """
         self._long_ago += trees.NANOSECONDS
-        trees.apply(self.context, edit, modified=self._long_ago if old else None)
+        mine = replace(edit, changes=self._own(edit.changes))
+        trees.apply(self.context, mine, modified=self._long_ago if old else None)
 
-    def build(self, **changes: object) -> BuildObservation:
-        """Build the project as it is now; `changes` are made to the BuildOptions for this once."""
+    def build(self, *, state: int | None = None, **changes: object) -> BuildObservation:
+        """Build the project as it is now; `changes` are made to the BuildOptions for this once.
+
+        `state` numbers the state of the project: the build arguments that stand for a commit or a
+        moment have one value for each.
+        """
+        if state is not None and self.bench.subject.volatile:
+            given = dict.fromkeys(self.bench.subject.volatile, f"state-{state}")
+            changes["build_args"] = {**self.options.build_args, **given}
         observation = builder.build(
             self.bench.engine,
             context=self.context,
             dockerfile=self.dockerfile,
             options=replace(self.options, **changes),  # type: ignore[arg-type]
-            labels={LABEL: self.bench.run_id},
+            labels={sweep.LABEL: self.bench.run_id},
         )
         self.bench.ledger.builds += 1
         self.bench.ledger.build_seconds += observation.seconds
@@ -118,6 +130,13 @@ class Workspace:
             self._images.add(observation.image_id)
         self.observations.append(observation)
         return observation
+
+    def build_base(self) -> str | None:
+        """Build the base stage by itself and return its image; None where none is set apart."""
+        stage = foundation.base_stage(self.bench.subject.dockerfile)
+        if stage is None:
+            return None
+        return self.build(target=stage.name or str(stage.index)).image_id
 
     def run(
         self, image_id: str, *command: str, environment: Mapping[str, str] | None = None
@@ -134,7 +153,7 @@ class Workspace:
             entrypoint=[command[0]] if command else None,
             network_mode="none",
             environment=dict(environment or {}),
-            labels={LABEL: self.bench.run_id},
+            labels={sweep.LABEL: self.bench.run_id},
         )
         try:
             made.start()
@@ -146,8 +165,23 @@ class Workspace:
             made.remove(force=True)
             self.bench.ledger.run_seconds += time.monotonic() - started
 
+    def _own(self, entries: Mapping[str, E]) -> dict[str, E]:
+        """Put this scenario's own word and number where generated projects leave room for them."""
+        word, number = f"scenario {self.context.name}".encode(), str(self._number).encode()
+        return {
+            path: replace(
+                entry,
+                content=entry.content.replace(projects.WORD, word).replace(projects.NUMBER, number),
+            )
+            if isinstance(entry, File)
+            else entry
+            for path, entry in entries.items()
+        }
+
     def close(self) -> None:
         """Remove the files, and the images unless the engine is ours alone."""
+        if self.bench.keep:
+            return
         shutil.rmtree(self._home, ignore_errors=True)
         if self.bench.engine.kind is not engine.Kind.PRIVATE:
             for image in self._images:
@@ -156,21 +190,29 @@ class Workspace:
 
 
 @contextlib.contextmanager
-def prepare(on: Engine, under_test: Subject, *, say: Callable[[str], None]) -> Iterator[Bench]:
-    """Make an engine ready for a subject and yield the bench; its folder goes with the block."""
+def prepare(
+    on: Engine, under_test: Subject, *, say: Callable[[str], None], keep: bool = False
+) -> Iterator[Bench]:
+    """Make an engine ready for a subject and yield the bench; its folder goes with the block.
+
+    With `keep` nothing is removed, and where it lies is said.
+    """
     run_id = new_run_id()
     root = Path(tempfile.mkdtemp(prefix="layerproof-"))
     try:
         images = resolve_bases(on, under_test, run_id=run_id, root=root, say=say)
         text = subject.with_bases(under_test.dockerfile, images)
-        yield Bench(on, under_test, text, run_id, root)
+        yield Bench(on, under_test, text, run_id, root, keep)
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        if keep:
+            say(f"kept: {root}, and what is labelled {sweep.LABEL}={run_id} on {on.url}")
+        else:
+            shutil.rmtree(root, ignore_errors=True)
 
 
 def new_run_id() -> str:
     """Return a word for this run that says whose it is, so that a later run can sweep it up."""
-    return f"p{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return f"{sweep.host_id()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def resolve_bases(

@@ -1,0 +1,241 @@
+"""Options, profiles and fixtures of every test that needs an engine; `docs/properties.md` has more.
+
+How a property is written
+-------------------------
+A property module lives in `properties/`, takes the fixtures below, and judges what a scenario
+returned. In outline::
+
+    pytestmark = pytest.mark.property("P1")
+
+    @given(data=st.data())
+    def test_claim_in_words(bench, tally, judge, data):
+        plan = data.draw(plans(...))            # a project and edits, as data
+        with tally.scenario(), bench.workspace(tree) as workspace:
+            seen = workspace.build()            # a BuildObservation; never asserts
+            judge(finding="…", holds=seen.succeeded, scenario=[...])
+
+`engine`     an `Engine` of this worker's own where that is possible
+`subject`    the Dockerfile, scripts and project under test
+`bench`      engine and subject made ready for each other; `bench.workspace(tree)` opens a scenario
+`tally`      counts scenarios; a property that passes without one fails
+`judge`      raises the report of a violation, written by `harness.report`
+
+All are made once per worker, so `@given` may use them. Whatever is made on an engine carries the
+label `layerproof.run=<run>`, and is removed after the run, or at the start of the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Verbosity, settings
+
+from harness import engine as engines
+from harness import scenario, sweep
+from harness import subject as subjects
+from harness.engine import Engine
+from harness.errors import EnvironmentLacksError, LayerProofError, UsageError
+from harness.judge import Judge, Tally
+from harness.scenario import Bench
+from harness.subject import Subject
+from properties import records
+
+ROOT = Path(__file__).resolve().parent
+EXAMPLES = {"dev": 10, "ci": 100, "nightly": 1000}
+
+for _name, _examples in EXAMPLES.items():
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        verbosity=Verbosity.normal,
+        suppress_health_check=list(HealthCheck),
+    )
+settings.load_profile("dev")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare what the tests can be pointed at."""
+    group = parser.getgroup("layerproof", "LayerProof: what is tested, and on which engine")
+    group.addoption("--project", type=Path, help="a cargo project; it is edited in a copy")
+    group.addoption(
+        "--dockerfile",
+        type=Path,
+        help="the Dockerfile (the project's own, or Dockerfile.optimized)",
+    )
+    group.addoption("--scripts-dir", type=Path, help="the scripts (default: this repo's scripts/)")
+    group.addoption(
+        "--engine",
+        action="append",
+        metavar="auto|private|found|URL",
+        help="where to build; repeat it to share the work over several (default: auto)",
+    )
+    group.addoption(
+        "--require-engine", action="store_true", help="fail, not skip, where there is no engine"
+    )
+    group.addoption("--keep", action="store_true", help="leave what was made, to look at it")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse bad input before anything runs; fix the seed so that a report can name it."""
+    config.addinivalue_line("markers", "property(id): the property that a test checks")
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.option.hypothesis_seed = worker["layerproof_seed"]
+    elif config.getoption("hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = random.SystemRandom().randrange(2**32)
+    config.option.hypothesis_seed = int(config.option.hypothesis_seed)
+    for choice in config.getoption("--engine") or ():
+        if choice not in {"auto", "private", "found"} and "://" not in choice:
+            raise pytest.UsageError(f"--engine {choice!r}: expected auto, private, found or a URL")
+    if any(config.getoption(name) for name in ("--project", "--dockerfile", "--scripts-dir")):
+        try:
+            load_subject(config)
+        except LayerProofError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Hand the seed to an xdist worker."""
+    node.workerinput["layerproof_seed"] = node.config.option.hypothesis_seed  # type: ignore[attr-defined]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what is under test."""
+    path = dockerfile_path(config)
+    return f"layerproof: {path}, seed {config.option.hypothesis_seed}"
+
+
+def dockerfile_path(config: pytest.Config) -> Path:
+    """Return the Dockerfile under test: the one named, the project's own, or this repo's."""
+    named = config.getoption("--dockerfile")
+    project = config.getoption("--project")
+    if named is not None:
+        return Path(named)
+    if project is not None:
+        for name in ("Dockerfile.optimized", "Dockerfile"):
+            if (project / name).is_file():
+                return Path(project) / name
+    return ROOT / "Dockerfile.optimized"
+
+
+def load_subject(config: pytest.Config) -> Subject:
+    """Read what the options point at. Raises a LayerProofError for what cannot be read."""
+    project = config.getoption("--project")
+    if project is not None and not project.is_dir():
+        raise UsageError(f"no such project: {str(project)!r}")
+    loaded = subjects.load(
+        dockerfile_path(config),
+        scripts=config.getoption("--scripts-dir") or ROOT / "scripts",
+        project=project.resolve() if project is not None else None,
+    )
+    network = None if project is not None else "none"
+    return replace(loaded, options=replace(loaded.options, network=network))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tag each property's tests with the property's own line, for reports."""
+    for item in items:
+        for mark in item.iter_markers("property"):
+            item.user_properties.append(("tag", records.BY_ID[mark.args[0]].tag))
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return how set-up says what it does: on the terminal, past pytest's capture."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"[INFO] {line}", file=sys.stderr, flush=True)
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterator[Engine]:
+    """Provide this worker's engine; sweep up what runs that were killed left on it."""
+    config = request.config
+    choices = config.getoption("--engine") or ["auto"]
+    worker = getattr(config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw")
+    choice = choices[int(worker) % len(choices)]
+    required = config.getoption("--require-engine") or bool(os.environ.get("CI"))
+    try:
+        provided = engines.provide(choice, say=say)
+        found = provided.__enter__()
+    except EnvironmentLacksError as error:
+        if required:
+            raise
+        pytest.skip(f"{error.message}; {error.hint}")
+    try:
+        sweep.abandoned(found)
+        yield found
+        if not config.getoption("--keep"):
+            sweep.own(found)
+    finally:
+        provided.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Return what is under test."""
+    return load_subject(request.config)
+
+
+@pytest.fixture(scope="session")
+def bench(
+    engine: Engine, subject: Subject, say: Callable[[str], None], request: pytest.FixtureRequest
+) -> Iterator[Bench]:
+    """Make this worker's engine ready for the subject."""
+    keep = bool(request.config.getoption("--keep"))
+    with scenario.prepare(engine, subject, say=say, keep=keep) as made:
+        yield made
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    """Count the scenarios of a test; one that ends without any has checked nothing."""
+    counted = Tally()
+    yield counted
+    report = getattr(request.node, "layerproof_report", None)
+    if report is not None and report.passed and counted.scenarios == 0:
+        pytest.fail("the property checked no scenario at all", pytrace=False)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep the outcome of a test for its fixtures."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when == "call":
+        item.layerproof_report = report  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest, subject: Subject) -> Judge:
+    """Return the judge of the test's property: it raises a violation's report."""
+    mark = request.node.get_closest_marker("property")
+    return Judge(records.BY_ID[mark.args[0]], subject.dockerfile, repeat_command(request))
+
+
+def repeat_command(request: pytest.FixtureRequest) -> str:
+    """Return the command line that runs this test again as it ran."""
+    config = request.config
+    words = ["pytest", f"'{request.node.nodeid.split('[')[0]}'"]
+    profile = config.getoption("hypothesis_profile", None)
+    words += [f"--hypothesis-profile={profile}"] if profile else []
+    words.append(f"--hypothesis-seed={config.option.hypothesis_seed}")
+    for name in ("--project", "--dockerfile", "--scripts-dir"):
+        value = config.getoption(name)
+        words += [f"{name}={value}"] if value is not None else []
+    return " ".join(words)

@@ -1,0 +1,89 @@
+"""Removes what runs left on an engine: this run's own at its end, that of killed runs at a start.
+
+Everything we make on an engine carries the label `layerproof.run=<run>`; the run's id names the
+process and the host it belongs to, so that only what nobody owns any more is taken for abandoned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import docker
+
+from harness.engine import Engine
+
+LABEL = "layerproof.run"
+_RUN = re.compile(r"(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]+")
+
+
+def host_id() -> str:
+    """Return a short word for this machine."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+def is_abandoned(run: str) -> bool:
+    """Whether a run was this machine's and its process is gone."""
+    found = _RUN.fullmatch(run)
+    if found is None or found["host"] != host_id():
+        return False
+    try:
+        os.kill(int(found["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def is_own(run: str) -> bool:
+    """Whether a run is this process's."""
+    found = _RUN.fullmatch(run)
+    return found is not None and found["host"] == host_id() and int(found["pid"]) == os.getpid()
+
+
+def abandoned(engine: Engine) -> int:
+    """Remove what killed runs left on the engine; return how many objects that were."""
+    return _remove(engine, is_abandoned)
+
+
+def own(engine: Engine) -> int:
+    """Remove what this process made on the engine; return how many objects that were."""
+    return _remove(engine, is_own)
+
+
+def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
+    """Remove containers before the images, volumes and networks that they hold."""
+    client = engine.client
+    only: dict[str, str | list[str] | bool] = {"label": LABEL}
+    removed = 0
+    for container in client.containers.list(all=True, filters=only, ignore_removed=True):
+        if wanted(container.labels.get(LABEL, "")):
+            with contextlib.suppress(docker.errors.APIError):
+                container.remove(force=True, v=True)
+                removed += 1
+    for image in client.images.list(filters=only, all=True):
+        if wanted(image.labels.get(LABEL, "")):
+            with contextlib.suppress(docker.errors.APIError):
+                client.images.remove(str(image.id), force=True)
+                removed += 1
+    for volume in client.volumes.list(filters=only):
+        if wanted(_label(volume.attrs)):
+            with contextlib.suppress(docker.errors.APIError):
+                volume.remove(force=True)
+                removed += 1
+    for network in client.networks.list(filters=only):
+        if wanted(_label(network.attrs)):
+            with contextlib.suppress(docker.errors.APIError):
+                network.remove()
+                removed += 1
+    return removed
+
+
+def _label(attrs: Mapping[str, Any] | None) -> str:
+    return str(((attrs or {}).get("Labels") or {}).get(LABEL, ""))

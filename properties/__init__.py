@@ -1,0 +1,1 @@
+"""The eight properties; one test module each, one record each in `records`."""

@@ -1,0 +1,124 @@
+"""P1, layer caching consistency: what the base stage does is never done again, and a build with
+nothing changed does nothing and yields the same image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from harness import strategies
+from harness.foundation import foundation, worked
+from harness.judge import Judge, Tally
+from harness.model import BuildObservation, EditClass, Vertex
+from harness.projects import render
+from harness.report import Row, line_of, shown, why_it_failed
+from harness.scenario import Bench, Workspace
+from harness.strategies import DEPENDENCY_EDITS, IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
+from harness.subject import Subject
+
+pytestmark = pytest.mark.property("P1")
+EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
+
+
+@given(data=st.data())
+def test_edits_never_run_the_base_again_and_idle_builds_run_nothing(
+    data: st.DataObject, bench: Bench, subject: Subject, tally: Tally, judge: Judge
+) -> None:
+    """Every edit leaves the base alone; a build of a state seen before executes nothing."""
+    start = strategies.blueprints(shape=subject.shape, binary=subject.binary)
+    plan = data.draw(strategies.plans(start=start, classes=EDITS))
+    with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
+        judge_plan(plan, workspace, judge=judge)
+
+
+def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
+    """Build the plan's states in turn and judge each build by those before it."""
+    story = [f"build {plan!r}"]
+    foundations = foundation(workspace.bench.subject.dockerfile)
+    base_image = workspace.build_base()
+    seen = [workspace.build(state=0)]
+    expect_success(seen[0], story, judge)
+    states = [0]
+    for number, step in enumerate(plan.steps, 1):
+        event(f"edit: {step.edit.edit_class.value}")
+        workspace.edit(step.edit, old=step.old)
+        same_as = state_of(plan, number, states)
+        states.append(same_as)
+        story.append(f"{step!r}, build")
+        now = workspace.build(state=same_as)
+        expect_success(now, story, judge)
+        ran = [vertex for vertex in worked(now) if (vertex.stage, vertex.position) in foundations]
+        judge(
+            f"After {step!r} the base stage was executed again.",
+            holds=not ran,
+            scenario=story,
+            rows=[Row(vertex.name, "cached", shown(vertex.outcome)) for vertex in ran],
+            lines=lines_of(ran, judge),
+        )
+        if same_as < number:
+            expect_nothing(seen[states.index(same_as)], now, story, judge)
+        seen.append(now)
+    story.append("nothing changed, build")
+    expect_nothing(seen[-1], workspace.build(state=states[-1]), story, judge)
+    judge(
+        "The base stage, built by itself before and after the edits, is not the same image.",
+        holds=base_image == workspace.build_base(),
+        scenario=story,
+    )
+
+
+def state_of(plan: Plan, number: int, states: list[int]) -> int:
+    """Return the number of the earliest state that equals the one after step `number`."""
+    step = plan.steps[number - 1]
+    if step.edit.edit_class in IDLE_EDITS:
+        return states[-1]
+    blueprints = [plan.start, *(s.after for s in plan.steps)]
+    return blueprints.index(blueprints[number]) if step.back_to is not None else number
+
+
+def expect_success(seen: BuildObservation, story: list[str], judge: Judge) -> None:
+    """A generated project that does not build is the Dockerfile's fault, and said so."""
+    judge(
+        "The build failed.",
+        holds=seen.succeeded,
+        scenario=story,
+        log=why_it_failed(seen),
+        lines=lines_of([v for v in seen.vertices if v.error], judge),
+        hint="A project of this shape does not build with this Dockerfile: see the log.",
+    )
+
+
+def expect_nothing(
+    before: BuildObservation, now: BuildObservation, story: list[str], judge: Judge
+) -> None:
+    """Two witnesses: the progress names no executed vertex, and the image is the same one."""
+    ran = worked(now)
+    judge(
+        "Nothing changed, and yet the build executed something.",
+        holds=not ran,
+        scenario=story,
+        rows=[Row(vertex.name, "cached", shown(vertex.outcome)) for vertex in ran],
+        lines=lines_of(ran, judge),
+    )
+    judge(
+        "Nothing changed, and yet the image is another one.",
+        holds=before.image_id == now.image_id and before.layers == now.layers,
+        scenario=story,
+        rows=[
+            Row("image", str(before.image_id), str(now.image_id)),
+            *(
+                Row(f"layer {n}", a, b)
+                for n, (a, b) in enumerate(zip(before.layers, now.layers, strict=False), 1)
+            ),
+        ],
+    )
+
+
+def lines_of(vertices: Iterable[Vertex], judge: Judge) -> list[int]:
+    """Return the Dockerfile lines of some vertices."""
+    found = (line_of(judge.dockerfile, vertex) for vertex in vertices)
+    return [line for line in found if line is not None]
