@@ -75,3 +75,21 @@ deploy-package: ## Package what is built, compile nothing
 
 package-zip: ## Make the zip from lambda-package/bootstrap
 	@$(IN_PROJECT); "$$scripts/package-zip.sh"
+
+# --- LayerProof itself ---
+
+.PHONY: setup verify test bench lint
+setup: ## Find or provide Python packages, engine, buildx and base images
+	@$(ROOT); "$$scripts/setup.sh"
+
+verify: ## Build the sample in prod and dev mode, invoke it, check the properties
+	@$(ROOT); "$$scripts/verify.sh"
+
+test: ## Run the tests: unit, integration, properties
+	@$(ROOT); "$$scripts/test.sh"
+
+bench: ## Measure the builds side by side
+	@$(ROOT); "$$scripts/setup.sh" && cd -- "$$root" && .venv/bin/python -m benchmarks
+
+lint: ## Check style and types: ruff, mypy, shellcheck, shfmt
+	@$(ROOT); "$$scripts/lint.sh"

@@ -240,3 +240,11 @@ provide_invoke() {
   hint 'remove .venv and run this again'
   return 3
 }
+
+# adopt_engine: for the commands that follow, leaves DOCKER_HOST naming the engine that set-up found or started.
+adopt_engine() {
+  local url
+  url="$("$SCRIPTS/setup.sh" engine)" || return
+  # Only a private engine's: a context may hold certificates that DOCKER_HOST cannot name.
+  [ "$url" != "$(engine_host main)" ] || export DOCKER_HOST="$url"
+}
