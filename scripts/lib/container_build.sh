@@ -9,7 +9,8 @@ run_tethered() {
   shift
   directory="$(mktemp -d "${TMPDIR:-/tmp}/layerproof.XXXXXX")" || return 3
   mkfifo "$directory/tether" || return 3
-  exec 8<>"$directory/tether" 7<"$directory/tether"
+  exec 8<>"$directory/tether"
+  exec 7<"$directory/tether"
   rm -rf "$directory"
   TETHER_SIGNAL=''
   trap 'cut_tether INT' INT
