@@ -39,21 +39,27 @@ output_option() {
   esac
 }
 
+# said LOG: the words of a build without the commands it repeats, which are the Dockerfile's words.
+said() {
+  sed -e '/^#[0-9]* \[/d' -e '/^ > \[/d' -e 's/executor failed running \[.*\]/executor failed running/' \
+    -e 's/process ".*" did not complete/process did not complete/' "$1"
+}
+
 # is_damaged_cache LOG: does buildx say that the engine has lost what its cache refers to?
 # A file that COPY names and the context lacks ("failed to calculate checksum … not found") is not that.
 is_damaged_cache() {
-  grep -E '^(ERROR|error): failed to (solve|build)' "$1" | grep -Ev 'failed to calculate checksum of ref|"[^"]*" not found|"[^"]*": not found' \
+  said "$1" | grep -E '^(ERROR|error): failed to (solve|build)' | grep -Ev 'failed to calculate checksum of ref|"[^"]*" not found|"[^"]*": not found' \
     | grep -Eq "failed to get edge|failed to get state for index|failed to load cache|failed to get deleted record|invalid mutable ref|blob (sha256:[0-9a-f]+ )?not found|content digest sha256:[0-9a-f]+: not found|snapshot [^ ]* ?does not exist|failed to get layer|layer does not exist|missing descriptor handlers|no active sessions? for .*blob|(stat|lstat|open|readlink|chmod|mount) [^ ]*/(overlay2|fuse-overlayfs|vfs|btrfs|zfs|snapshots|buildkit)/[^ ]*: no such file or directory|structure needs cleaning|input/output error"
 }
 
 # is_resolution_failure LOG: could cargo not find, fetch or trust a dependency?
 is_resolution_failure() {
-  grep -Eq "(error: |^|[[:space:]])(failed to select a version for|no matching package named|failed to get [\`'][^\`']*[\`'] as a dependency|failed to download|failed to fetch|failed to load source for dependency|failed to verify the checksum of|failed to unpack package|unable to get packages from source|[Uu]nable to update registry|failed to sync|checksum for .* changed between lock files)" "$1"
+  grep -Eq "(error: |^|[[:space:]])(failed to select a version for|no matching package named|failed to get [\`'][^\`']*[\`'] as a dependency|failed to download|failed to fetch|failed to load source for dependency|failed to verify the checksum of|failed to unpack package|unable to get packages from source|[Uu]nable to update registry|failed to sync|checksum for .* changed between lock files)" < <(said "$1")
 }
 
 # is_disk_full LOG
 is_disk_full() {
-  grep -qi 'no space left on device' "$1"
+  grep -qi 'no space left on device' < <(said "$1")
 }
 
 # missing_target LOG: the triple that the toolchain has no standard library for; nothing if that is not the matter.
@@ -63,7 +69,8 @@ missing_target() {
 
 # explain_build_failure LOG: a hint where the log shows a known reason.
 explain_build_failure() {
-  local triple
+  local triple words
+  words="$(said "$1")"
   triple="$(missing_target "$1")"
   if [ -n "$triple" ]; then
     error "the toolchain cannot compile for $triple"
@@ -71,32 +78,38 @@ explain_build_failure() {
   elif is_disk_full "$1"; then
     error 'the disk is full'
     hint "see: docker system df; what the engine's build cache holds is freed by: docker builder prune"
-  elif grep -Eq 'failed to (resolve source metadata|do request|authorize)|load metadata for .*(no such host|i/o timeout|connection refused)|pull access denied' "$1"; then
+  elif grep -Eq 'failed to (resolve source metadata|do request|authorize)|load metadata for .*(no such host|i/o timeout|connection refused)|pull access denied' <<<"$words"; then
     error 'a base image could not be pulled'
     hint 'make setup makes images where no registry is in reach; DOCKER_IMAGE and RUNTIME_IMAGE name your own'
-  elif grep -q 'could not find bridge' "$1"; then
+  elif grep -q 'could not find bridge' <<<"$words"; then
     error "the engine's network bridge is missing"
     hint 'LAYERPROOF_NETWORK=host builds without it'
-  elif grep -Eq 'lock file .* needs to be updated but --(locked|frozen)' "$1"; then
+  elif grep -Eq 'lock file .* needs to be updated but --(locked|frozen)' <<<"$words"; then
     error 'Cargo.lock does not fit Cargo.toml any more, and a build does not change it'
     hint 'cargo update --workspace (it changes only what the manifest asks for), then commit Cargo.lock'
-  elif grep -Eq 'no bin target named|no binary target' "$1"; then
+  elif grep -Eq 'no bin target named|no binary target' <<<"$words"; then
     hint "the project's binaries: see [[bin]] and src/bin in $PWD"
   fi
 }
 
 # show_progress: buildx's plain progress as one wants to read it, on stderr, and whole in LOG. Each line as it comes.
-# The commands of RUN are cut, the steps that only load what they need are left out.
+# The commands of RUN are cut, and left out is what only loads, and the summary at the end, which repeats.
 show_progress() {
-  local line number hidden=' '
+  local line number hidden=' ' summary=0
   while IFS= read -r line || [ -n "$line" ]; do
     printf '%s\n' "$line" >&4
     number="${line%% *}"
     case "$line" in
+      '------')
+        summary=$((1 - summary))
+        continue
+        ;;
       '' | '#0 '*) continue ;;
       '#'*' [internal] '* | '#'*' exporting to client'*) hidden="$hidden$number " ;;
+      *'executor failed running ['*) line="${line%%' ['*}${line##*]}" ;;
       '#'*' ['*) [ "${#line}" -le 100 ] || line="${line:0:99}…" ;;
     esac
+    [ "$summary" = 0 ] || continue
     case "$line" in
       '#'*' ERROR'*) ;;
       '#'*) case "$hidden" in *" $number "*) continue ;; esac ;;
@@ -148,9 +161,15 @@ build_target() {
     if [ "$status" -eq 0 ]; then keep_cache_id; else restore_cache_id; fi
   fi
   [ "$status" -ne 0 ] || return 0
-  ! is_quiet || tail -n 60 "$LOG" >&2
+  ! is_quiet || show_failure
   explain_build_failure "$LOG"
   return 1
+}
+
+# show_failure: what a quiet build kept back.
+show_failure() {
+  local whole="$LOG.whole"
+  mv -f "$LOG" "$whole" && show_progress <"$whole"
 }
 
 # prepare_docker: everything that a build in the engine needs to know.

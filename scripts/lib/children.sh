@@ -16,20 +16,28 @@ run_child() {
   return "$status"
 }
 
-# stop_child: asks, waits a little, then insists.
+# stop_child: asks, waits a little, then insists. Nothing in it can fail for long: the child may end at any moment.
 stop_child() {
   local tries=0
   [ -n "$CHILD" ] || return 0
-  kill -INT -- "-$CHILD" 2>/dev/null
-  while kill -0 -- "-$CHILD" 2>/dev/null; do
+  signal_child INT || :
+  while signal_child 0; do
     tries=$((tries + 1))
-    [ "$tries" -ne 80 ] || kill -TERM -- "-$CHILD" 2>/dev/null
-    [ "$tries" -ne 110 ] || kill -KILL -- "-$CHILD" 2>/dev/null
-    [ "$tries" -lt 130 ] || break
+    case "$tries" in
+      80) signal_child TERM || break ;;
+      110) signal_child KILL || break ;;
+      130) break ;;
+    esac
     sleep 0.1
   done
-  wait "$CHILD" 2>/dev/null
   CHILD=''
+}
+
+# signal_child SIGNAL: to its whole group; 1 when that is gone, and then its status is collected.
+signal_child() {
+  kill -s "$1" -- "-$CHILD" 2>/dev/null && return 0
+  wait "$CHILD" 2>/dev/null || return 1
+  return 1
 }
 
 # on_signal: what the traps of INT, TERM and HUP call. EXIT's trap cleans up.
