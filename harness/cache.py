@@ -25,12 +25,17 @@ _RULES: Final = Rules()
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A vertex as the engine will name it: its places, and the line and words it comes from."""
+    """A vertex as the engine will name it: its places, and the line and words it comes from.
+
+    `observable` is False where the engine's report says nothing: it reports the look-up of what
+    has no input (a FROM, the first WORKDIR on scratch) as if it had executed it.
+    """
 
     places: tuple[Place, ...]
     kind: str
     line: int
     instruction: str
+    observable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ class Cache:
         """Return what building `state` would run; the cache stays as it is."""
         evaluated = evaluate(self._arrived(state, keep=False), self.rules)
         decisions = self._decide(evaluated)
+        shown = self._twins(decisions)
         steps = _steps(evaluated.plan)
         placed = [
             PlacedPrediction(
@@ -113,7 +119,7 @@ class Cache:
                     because=explain_decision(decision, decisions, evaluated, self.builds),
                 ),
             )
-            for step, decision in zip(steps, decisions, strict=True)
+            for step, decision in zip(steps, shown, strict=True)
         ]
         return tuple(sorted(placed, key=lambda each: each.step.line))
 
@@ -126,6 +132,23 @@ class Cache:
         for keyed in evaluated.keyed:
             decisions.append(self._decide_one(keyed, decisions))
         return decisions
+
+    @staticmethod
+    def _twins(decisions: Sequence[Decision]) -> list[Decision]:
+        """Return the decisions with those marked whose work the engine does under another name."""
+        first: dict[bytes, int] = {}
+        result = list(decisions)
+        for index, decision in enumerate(decisions):
+            if decision.outcome is not Outcome.EXECUTED or decision.keyed.vertex.ignore_cache:
+                continue
+            other = first.setdefault(decision.keyed.key, index)
+            if other != index:
+                lines = (decision.keyed.vertex.line, decisions[other].keyed.vertex.line)
+                for at, line in ((index, lines[1]), (other, lines[0])):
+                    result[at] = replace(
+                        result[at], outcome=Outcome.UNKNOWN, why="twin", twin_line=line
+                    )
+        return result
 
     def _decide_one(self, keyed: Keyed, before: Sequence[Decision]) -> Decision:
         vertex = keyed.vertex
@@ -205,6 +228,12 @@ def match_content(mine: Content, theirs: Content) -> Match:
 
 def _steps(planned: Plan) -> tuple[PlannedStep, ...]:
     return tuple(
-        PlannedStep(places, vertex.kind, vertex.line, vertex.instruction)
+        PlannedStep(
+            places,
+            vertex.kind,
+            vertex.line,
+            vertex.instruction,
+            observable=vertex.base is not None or bool(vertex.inputs),
+        )
         for vertex, places in zip(planned.vertices, planned.places, strict=True)
     )

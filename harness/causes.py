@@ -25,6 +25,7 @@ Why = Literal[
     "unknown",
     "unknown-base",
     "unknown-content",
+    "twin",
 ]
 MAX_PATHS: Final = 10
 _UNDECLARED: Final = (
@@ -42,6 +43,7 @@ class Decision:
     why: Why
     candidates: tuple[bytes, ...] = ()
     match: Keyed | None = None
+    twin_line: int = 0
 
 
 def explain_decision(
@@ -69,6 +71,9 @@ def explain_decision(
             )
         case "unknown":
             return (Cause(vertex.unknown, vertex.line),)
+        case "twin":
+            text = f"does the same as line {decision.twin_line}: the engine runs one of the two"
+            return (Cause(f"{text} and reports the other as cached", decision.twin_line),)
         case "unknown-content":
             return _unknown_content(decision, decisions)
         case "miss":
