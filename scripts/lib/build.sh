@@ -75,6 +75,9 @@ explain_build_failure() {
   if [ -n "$triple" ]; then
     error "the toolchain cannot compile for $triple"
     hint "rustup target add $triple (in the build image, where it is one: DOCKER_IMAGE names another)"
+  elif is_damaged_cache "$1"; then
+    error 'the engine has lost parts of an image or of its cache'
+    hint "pull or make the base images again: $BUILD_IMAGE, $RUNTIME_IMAGE"
   elif is_disk_full "$1"; then
     error 'the disk is full'
     hint "see: docker system df; what the engine's build cache holds is freed by: docker builder prune"
@@ -107,8 +110,8 @@ show_progress() {
       '' | '#0 '*) continue ;;
       '#'*' [internal] '* | '#'*' exporting to client'*) hidden="$hidden$number " ;;
       *'executor failed running ['*) line="${line%%' ['*}${line##*]}" ;;
-      '#'*' ['*) [ "${#line}" -le 100 ] || line="${line:0:99}…" ;;
     esac
+    case "${line#"#"*" "}" in '['*) [ "${#line}" -le 100 ] || line="${line:0:99}…" ;; esac
     [ "$summary" = 0 ] || continue
     case "$line" in
       '#'*' ERROR'*) ;;

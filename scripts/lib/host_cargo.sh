@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Release builds with the host's own cargo: the methods local and native. Functions only.
-# Needs log.sh, project.sh, children.sh. Options come in as BIN and CARGO_FLAGS; the result is the array BUILT.
+# Needs log.sh, project.sh, children.sh, built.sh, build.sh. Options come in as BIN and CARGO_FLAGS; the result is the array BUILT.
 
 # compose_cargo [TRIPLE]: sets the array CARGO_COMMAND.
 compose_cargo() {
@@ -13,7 +13,10 @@ compose_cargo() {
   [ -z "$BIN" ] || CARGO_COMMAND+=(--bin "$BIN")
   ! is_offline || CARGO_COMMAND+=(--offline)
   # Names the binaries that this very build made; the compiler's messages stay readable.
-  CARGO_COMMAND+=(--message-format=json-render-diagnostics)
+  case " ${CARGO_FLAGS:-}" in
+    *' --message-format'*) ;;
+    *) CARGO_COMMAND+=(--message-format=json-render-diagnostics) ;;
+  esac
 }
 
 # ensure_rust_target TRIPLE: installs the target where rustup is, else names what is missing.
@@ -39,8 +42,17 @@ need_host_cargo() {
   need_cmd cargo 'by the methods local and native' 'install Rust (https://rustup.rs), or use: build-lambda.sh prod'
 }
 
-# cargo_executables MESSAGES: the binaries among cargo's JSON messages, in the order built, one a line.
+# cargo_executables MESSAGES [TRIPLE]: the binaries that cargo's JSON messages name, one a line. Where a flag of the user's
+# made cargo write no such messages: those that lie where it puts them.
 cargo_executables() {
+  local name
+  if ! grep -q '"reason":' "$1"; then
+    while IFS= read -r name; do
+      name="target/${2:+$2/}release/$name"
+      [ ! -f "$name" ] || printf '%s\n' "$name"
+    done < <(if [ -n "$BIN" ]; then printf '%s\n' "$BIN"; else project_binaries | sort -u; fi)
+    return 0
+  fi
   awk '
     /"reason":"compiler-artifact"/ && /"kind":\["bin"\]/ && match($0, /"executable":"([^"\\]|\\.)*"/) {
       path = substr($0, RSTART + 14, RLENGTH - 15)
@@ -119,10 +131,10 @@ build_with_cargo() {
     explain_build_failure "$LOG"
     return 1
   fi
-  collect_executables "$messages"
+  collect_executables "$messages" "${1:-}"
 }
 
-# collect_executables MESSAGES: sets BUILT; of several, the manifest's default where it has one.
+# collect_executables MESSAGES [TRIPLE]: sets BUILT; of several, the manifest's default where it has one.
 collect_executables() {
   local path default=''
   BUILT=()
@@ -130,7 +142,7 @@ collect_executables() {
   while IFS= read -r path; do
     [ -z "$default" ] || [ "${path##*/}" = "$default" ] || continue
     BUILT+=("${path#"$PWD"/}")
-  done < <(cargo_executables "$1")
+  done < <(cargo_executables "$@")
   [ ${#BUILT[@]} -gt 0 ] && return 0
   error 'the project has no binary target'
   hint 'a Lambda needs a src/main.rs, or a [[bin]] in Cargo.toml'
