@@ -142,14 +142,15 @@ run_command() {
 
 # remove_all: this project's container, volumes and image; nothing of anyone else's.
 remove_all() {
-  local id
-  for id in $(docker ps --all --quiet --no-trunc --filter "label=layerproof.project=$PROJECT_ID" \
-    --filter label=layerproof.role=dev) $(docker ps --all --quiet --no-trunc \
-      --filter "label=layerproof.project=$PROJECT_ID" --filter label=layerproof.role=dev-prepare); do
-    try_docker rm --force "$id" || :
+  local id role ours="label=layerproof.project=$PROJECT_ID"
+  for role in dev dev-prepare; do
+    for id in $(docker ps --all --quiet --no-trunc --filter "$ours" --filter "label=layerproof.role=$role"); do
+      try_docker rm --force "$id" || :
+    done
   done
-  for id in $(docker volume ls --quiet --filter "label=layerproof.project=$PROJECT_ID" --filter label=layerproof.role=dev); do
+  for id in $(docker volume ls --quiet --filter "$ours" --filter label=layerproof.role=dev); do
     try_docker volume rm --force "$id" || :
   done
   try_docker image rm --force "$DEV_IMAGE" || :
+  forget_untagged_images
 }

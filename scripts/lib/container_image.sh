@@ -44,12 +44,13 @@ set_container_arguments() {
   fi
 }
 
-# set_image_arguments: IMAGE_ARGUMENTS, of `buildx build`.
+# set_image_arguments: IMAGE_ARGUMENTS, of `buildx build`. (A container inherits its image's labels: the image's role is
+# another one, so that a container someone makes from it is not taken for ours.)
 set_image_arguments() {
   local network="$CONTAINER_NETWORK"
   IMAGE_ARGUMENTS=(build --load --provenance=false --target "${LAYERPROOF_DEV_STAGE:-base}" --file "$DOCKERFILE"
     --tag "$DEV_IMAGE" --build-arg "BUILD_IMAGE=$BUILD_IMAGE"
-    --label "layerproof.project=$PROJECT_ID" --label layerproof.role=dev
+    --label "layerproof.project=$PROJECT_ID" --label layerproof.role=dev-image
     --label "layerproof.inputs=$WANTED_IMAGE_INPUTS")
   case "$network" in
     '' | default | bridge) ;;
@@ -78,7 +79,10 @@ ensure_image() {
   set_image_arguments
   log_command "${BUILDX[@]}" "${IMAGE_ARGUMENTS[@]}"
   output="$("${BUILDX[@]}" "${IMAGE_ARGUMENTS[@]}" --progress plain 2>&1)" || status=$?
-  [ "$status" -ne 0 ] || return 0
+  if [ "$status" -eq 0 ]; then
+    [ -z "$IMAGE_ID" ] || forget_untagged_images
+    return 0
+  fi
   error "the image of the dev container cannot be built (status $status)"
   printf '%s\n' "$output" | tail -n 25 >&2
   case "$output" in
@@ -95,6 +99,12 @@ ensure_image() {
 # What the container does while it waits: it ends at once on SIGTERM, with or without an init above it.
 # shellcheck disable=SC2016 # expanded in the container
 IDLE='trap "exit 0" TERM INT; echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) the dev container is up"; while :; do sleep 86400 & wait $!; done'
+
+# forget_untagged_images: of this project's dev images those that no name leads to any more.
+forget_untagged_images() {
+  try_docker image prune --force --filter "label=layerproof.project=$PROJECT_ID" \
+    --filter label=layerproof.role=dev-image || :
+}
 
 # guest_program CALL: the text for the container's `sh -s`. CALL must not return to it: its input is the caller's.
 guest_program() {

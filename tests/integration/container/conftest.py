@@ -107,7 +107,8 @@ class Checkout:
     def containers(self) -> list[str]:
         """Return the ids of this project's containers, from the engine itself."""
         found = self.engine.client.api.containers(
-            all=True, filters={"label": f"layerproof.project={self.project}"}
+            all=True,
+            filters={"label": [f"layerproof.project={self.project}", "layerproof.role=dev"]},
         )
         return [entry["Id"] for entry in found]
 
@@ -119,7 +120,7 @@ class Checkout:
 
     def processes(self) -> str:
         """Return the command lines of all that runs in the container."""
-        return self.docker("top", self.containers()[0], "-eo", "args", "-ww")
+        return self.docker("top", self.containers()[0], "-eo", "pid,args", "-ww")
 
     def answer(self, binary: str = "target/debug/app") -> str:
         """Return what the artifact prints; it runs in the container, whose libraries it needs."""
