@@ -1,0 +1,178 @@
+"""Infers what each stage and each instruction of a Dockerfile is for, whatever it is called.
+
+The graph of stages and the commands of their RUNs tell: where the project's source comes in, which
+call compiles before it does, which one after. `layerproof.toml` may override what is inferred.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness import stagegraph
+from harness.model import Dockerfile, Instruction, Stage
+from harness.stagegraph import Graph, Step
+
+
+class Role(enum.Enum):
+    """What a stage, or an instruction within it, is for."""
+
+    BASE = "base"
+    PLANNER = "planner"
+    DEPENDENCIES = "dependencies"
+    BUILD = "build"
+    RUNTIME = "runtime"
+    PACKAGE = "package"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The roles of a Dockerfile's stages (by index) and instructions (by line).
+
+    A stage may have several: cargo-chef's `builder` compiles dependencies and project, a
+    single-stage file does everything. A role that no stage has is absent.
+    """
+
+    stages: tuple[frozenset[Role], ...]
+    lines: Mapping[int, Role]
+    dockerfile: Dockerfile = field(repr=False)
+
+    def stage(self, role: Role) -> Stage | None:
+        """Return the last stage that has `role`, or None."""
+        return next(
+            (s for s in reversed(self.dockerfile.stages) if role in self.stages[s.index]), None
+        )
+
+    def instructions(self, role: Role) -> tuple[Instruction, ...]:
+        """Return the instructions that have `role`, in order."""
+        return tuple(
+            instruction
+            for stage in self.dockerfile.stages
+            for instruction in stage.instructions
+            if self.lines.get(instruction.line) is role
+        )
+
+    def of(self, stage: Stage) -> frozenset[Role]:
+        """Return the roles of `stage`."""
+        return self.stages[stage.index]
+
+
+def infer(dockerfile: Dockerfile, overrides: Mapping[str, str] | None = None) -> Roles:
+    """Return the roles; `overrides` maps role names to the stage (name or number) that has them."""
+    graph = stagegraph.of(dockerfile)
+    main = _main_build(graph)
+    stages: list[set[Role]] = [set() for _ in dockerfile.stages]
+    lines: dict[int, Role] = {}
+    if main is not None:
+        for step, role in _roles_along(graph, main):
+            lines[step.instruction.line] = role
+            stages[step.stage].add(role)
+        for index in graph.chain(main):
+            if not stages[index]:
+                stages[index].add(Role.BASE)
+    for role, found in (
+        (Role.RUNTIME, _runtime(graph, main)),
+        (Role.PACKAGE, _package(graph, main)),
+    ):
+        if found is not None:
+            stages[found].add(role)
+    _name_the_rest(graph, main, stages)
+    for name, stage_name in (overrides or {}).items():
+        stage = dockerfile.stage(stage_name)
+        if stage is not None:
+            role = Role(name)
+            for others in stages:
+                others.discard(role)
+            stages[stage.index] = (stages[stage.index] - {Role.OTHER}) | {role}
+            if role in (Role.BASE, Role.DEPENDENCIES, Role.BUILD):
+                lines.update((i.line, role) for i in stage.instructions)
+    for stage in dockerfile.stages:
+        one = next(iter(stages[stage.index]), Role.OTHER)
+        for instruction in stage.instructions:
+            lines.setdefault(instruction.line, one)
+    return Roles(tuple(frozenset(s or {Role.OTHER}) for s in stages), lines, dockerfile)
+
+
+def _main_build(graph: Graph) -> int | None:
+    """Return the stage whose compile makes the artifact: reached by the last stages, else any."""
+    compiling = [
+        s.index
+        for s in graph.dockerfile.stages
+        if any(step.compiles and step.has_source for step in graph.steps[s.index])
+    ]
+    for stage in reversed(graph.dockerfile.stages):
+        reachable = [c for c in compiling if c in graph.reached_from(stage.index)]
+        if reachable:
+            return reachable[-1]
+    fallback = [
+        s.index for s in graph.dockerfile.stages if any(p.compiles for p in graph.steps[s.index])
+    ]
+    return fallback[-1] if fallback else None
+
+
+def _roles_along(graph: Graph, main: int) -> list[tuple[Step, Role]]:
+    """Return each step of the chain that ends in the main build, with its role."""
+    steps = [step for index in graph.chain(main) for step in graph.steps[index]]
+    first_input = next((n for n, s in enumerate(steps) if s.reads_project), len(steps))
+    last_dependency = max((n for n, s in enumerate(steps) if s.compiles_dependencies), default=-1)
+    roles = []
+    for number, step in enumerate(steps):
+        if number <= last_dependency:
+            role = Role.BASE if number < first_input else Role.DEPENDENCIES
+        else:
+            role = Role.BASE if number < first_input else Role.BUILD
+        roles.append((step, role))
+    return roles
+
+
+def _runtime(graph: Graph, main: int | None) -> int | None:
+    """Return the last stage that is made to be run and holds what the main build made."""
+    for stage in reversed(graph.dockerfile.stages):
+        if main is not None and main not in graph.reached_from(stage.index):
+            continue
+        if graph.is_export(stage.index):
+            continue
+        if stage.index == main and len(graph.dockerfile.stages) > 1 and graph.users(main):
+            continue
+        if any(user.index != stage.index for user in graph.derived(stage.index)):
+            continue
+        if graph.only_checks(stage.index, main):
+            continue
+        return stage.index
+    return None
+
+
+def _package(graph: Graph, main: int | None) -> int | None:
+    """Return the last stage that only carries files out: from scratch, without a command."""
+    for stage in reversed(graph.dockerfile.stages):
+        if graph.is_export(stage.index) and main in graph.reached_from(stage.index):
+            return stage.index
+    return None
+
+
+def _name_the_rest(graph: Graph, main: int | None, stages: list[set[Role]]) -> None:
+    """Name what feeds the main build, what lies between it and the runtime, and the latter's base.
+
+    A stage that reads the project and feeds the compiling chain is a planner.
+    """
+    if main is None:
+        return
+    for index in graph.chain(main):
+        for step in graph.steps[index]:
+            for source in step.from_stages:
+                if not stages[source] and graph.reads_project(source):
+                    stages[source].add(Role.PLANNER)
+    for index in graph.reached_from(main):
+        if not stages[index]:
+            stages[index].add(Role.BASE)
+    runtime = next((n for n, s in enumerate(stages) if Role.RUNTIME in s), None)
+    if runtime is None:
+        return
+    for index in graph.reached_from(runtime):
+        if not stages[index]:
+            if main in graph.chain(index):
+                stages[index].add(Role.BUILD)
+            elif index in graph.chain(runtime):
+                stages[index].add(Role.RUNTIME)

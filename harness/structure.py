@@ -1,0 +1,86 @@
+"""Checks the structure of any Dockerfile without an engine; the rules stand in `structure_*`.
+
+A rule looks at the graph and the commands, not at names. Where a Dockerfile hides what it does
+(`make`, a script of its own) the rules that need to know keep silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from harness import roles as roles_module
+from harness import (
+    stagegraph,
+    structure_cargo,
+    structure_image,
+    structure_layers,
+    structure_safety,
+)
+from harness.dockerignore import Ignore
+from harness.model import Dockerfile
+from harness.roles import Role
+from harness.structure_model import Facts, Finding, Rule
+
+RULES: Final[tuple[Rule, ...]] = (
+    *structure_layers.RULES,
+    *structure_cargo.RULES,
+    *structure_image.RULES,
+    *structure_safety.RULES,
+)
+
+
+def check(
+    dockerfile: Dockerfile,
+    *,
+    ignore: Ignore | None = None,
+    files: Iterable[str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    allowed: Iterable[str] = (),
+) -> tuple[Finding, ...]:
+    """Return the findings in line order.
+
+    `ignore` is the ignore file that applies and `files` the paths of the context; rules that need
+    them keep silent without. `overrides` are roles as in `layerproof.toml`, `allowed` the ids of
+    rules not to apply.
+    """
+    roles = roles_module.infer(dockerfile, overrides)
+    main, runtime = roles.stage(Role.BUILD), roles.stage(Role.RUNTIME)
+    graph = stagegraph.of(dockerfile)
+    compiling = [
+        s
+        for s in dockerfile.stages
+        if Role.BUILD in roles.of(s) and any(step.compiles for step in graph.steps[s.index])
+    ]
+    main = compiling[-1] if compiling else main
+    facts = Facts(
+        dockerfile=dockerfile,
+        graph=graph,
+        roles=roles,
+        main=None if main is None else main.index,
+        runtime=None if runtime is None else runtime.index,
+        ignore=ignore,
+        files=None if files is None else frozenset(files),
+    )
+    skipped = frozenset(allowed)
+    findings = {
+        Finding(rule.id, line, message, rule.why, rule.instead)
+        for rule in RULES
+        if rule.id not in skipped
+        for line, message in rule.find(facts)
+    }
+    order = {rule.id: number for number, rule in enumerate(RULES)}
+    return tuple(sorted(findings, key=lambda f: (f.line, order[f.rule], f.message)))
+
+
+def render(dockerfile: Dockerfile, finding: Finding) -> str:
+    """Return a finding as text: where, what, the line itself, why it matters, what to write."""
+    line = dockerfile.text.splitlines()[finding.line - 1]
+    return "\n".join(
+        (
+            f"{dockerfile.path}:{finding.line}: {finding.message} [{finding.rule}]",
+            f"    {finding.line} | {line}",
+            f"  why: {finding.why}",
+            f"  instead: {finding.instead}",
+        )
+    )
