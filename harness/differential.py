@@ -10,30 +10,34 @@ from __future__ import annotations
 import enum
 import shutil
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import commands, process, progress, trees
+from harness.cache import Cache, PlacedPrediction
+from harness.context import of_directory
 from harness.dockerfile_cases import Case
 from harness.engine import Engine
+from harness.evaluate import BuildState
 from harness.model import (
     BuildOptions,
     Dockerfile,
     Entry,
     File,
-    Instruction,
     Outcome,
-    Prediction,
     Stage,
     Tree,
     Vertex,
 )
+from harness.plan import ImageFacts
+from harness.quirks import ALL, Rules
 from harness.recipe import VERTEX_KEYWORDS, render, with_nonce
 
 BUILD_SECONDS = 120.0
 EPOCH_NS = 1_700_000_000 * 10**9
 SECOND_NS = 10**9
+SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,58 @@ def build(engine: Engine, workshop: Workshop, wanted: Inputs) -> Built:
     return Built(wanted, workshop.context, path, progress.decode(result.err), error)
 
 
+def state_of(built: Built, images: Mapping[str, ImageFacts]) -> BuildState:
+    """Return what the model is told of a build: the parsed Dockerfile, and the files on disk."""
+    beside = built.dockerfile_path.with_name("Dockerfile.dockerignore")
+    return BuildState(
+        dockerfile=built.inputs.dockerfile,
+        context=of_directory(built.context),
+        options=replace(built.inputs.options, network="none"),
+        images=images,
+        ignore=beside.read_text() if beside.exists() else None,
+    )
+
+
+def facts(engine: Engine, image: str) -> ImageFacts:
+    """Return what the engine says of an image that FROM may name."""
+    attributes = engine.client.images.get(image).attrs
+    config = attributes["Config"]
+    return ImageFacts(
+        identity=str(attributes["Id"]),
+        env=tuple(
+            (name, value)
+            for name, _, value in (entry.partition("=") for entry in config.get("Env") or ())
+        ),
+        workdir=config.get("WorkingDir") or "",
+        user=config.get("User") or "",
+        shell=tuple(config.get("Shell") or ()),
+        onbuild=tuple(config.get("OnBuild") or ()),
+    )
+
+
+def judge(
+    engine: Engine,
+    steps: Sequence[Inputs],
+    workshop: Workshop,
+    images: Mapping[str, ImageFacts],
+) -> Iterator[tuple[Built, tuple[Finding, ...]]]:
+    """Build every step and yield it with its findings; ends after a build that fails.
+
+    A failed build leaves in the engine's cache what it had done by then, which nobody can tell:
+    nothing after it can be predicted.
+    """
+    cache = Cache(quirks=ALL, rules=Rules.of_engine(engine.version))
+    for wanted in steps:
+        built = build(engine, workshop, wanted)
+        if built.error is not None:
+            yield built, ()
+            return
+        state = state_of(built, images)
+        predicted = cache.predict(state)
+        cache.build(state)
+        yield built, compare(built, predicted)
+
+
 def remove(workshop: Workshop) -> None:
     """Remove what a case left on disk."""
     shutil.rmtree(workshop.root, ignore_errors=True)
@@ -173,75 +229,90 @@ def remove(workshop: Workshop) -> None:
 
 
 def names(truth: Dockerfile) -> dict[int, tuple[str, int]]:
-    """Return, per line that makes a vertex of its own, BuildKit's stage name and position.
+    """Return BuildKit's stage name and position for each line whose fate can be witnessed.
 
-    `FROM scratch` and `FROM stage` take no position, nor does a WORKDIR that leads to `/`.
+    Neither FROM scratch, FROM of a stage nor a WORKDIR that leads to `/` takes a position. Left
+    out is a WORKDIR on scratch: a vertex without inputs is reported as run whenever its key is
+    asked for (`sharedOp.CacheMap`), whether or not it then runs.
     """
     found: dict[int, tuple[str, int]] = {}
-    positions: dict[str, str] = {}
+    earlier: dict[str, _Place] = {}
     for stage in truth.stages:
-        inherited = stage.base in positions or stage.base == "scratch"
-        position = 0 if inherited else 1
-        directory = positions.get(stage.base, "/")
+        place = earlier.get(stage.base, _Place(stage.base != SCRATCH, "/"))
+        position = 0 if stage.base in earlier or stage.base == SCRATCH else 1
+        name = _name(stage, truth)
         for step in stage.instructions:
-            directory = _directory(directory, step)
-            if step.keyword not in VERTEX_KEYWORDS or _is_silent(step, directory):
+            if step.keyword == "WORKDIR":
+                place = _Place(place.has_input, _joined(place.directory, step.value))
+                if place.directory == "/":
+                    continue
+            if step.keyword not in VERTEX_KEYWORDS:
                 continue
             position += 1
-            found[step.line] = (_name(stage), position)
-        positions[_name(stage)] = directory
+            if place.has_input or step.keyword != "WORKDIR":
+                found[step.line] = (name, position)
+            place = _Place(True, place.directory)
+        earlier[stage.name or name] = place
     return found
 
 
-def _name(stage: Stage) -> str:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a stage stands: whether its next step has an input, and its working directory."""
+
+    has_input: bool
+    directory: str
+
+
+def _name(stage: Stage, truth: Dockerfile) -> str:
+    """Return the stage's name in vertex names; progress calls a lone stage as if unnamed."""
+    if len(truth.stages) == 1:
+        return progress.UNNAMED_STAGE
     return stage.name or f"stage-{stage.index}"
 
 
-def _directory(current: str, step: Instruction) -> str:
-    """Return whether and where a WORKDIR leads, as far as telling the root asks for."""
-    if step.keyword != "WORKDIR":
-        return current
-    return step.value if step.value.startswith("/") else f"{current.rstrip('/')}/{step.value}"
+def _joined(directory: str, value: str) -> str:
+    return value if value.startswith("/") else f"{directory.rstrip('/')}/{value}"
 
 
-def _is_silent(step: Instruction, directory: str) -> bool:
-    return step.keyword == "WORKDIR" and directory == "/"
-
-
-def compare(built: Built, prediction: Prediction) -> tuple[Finding, ...]:
+def compare(built: Built, predicted: Sequence[PlacedPrediction]) -> tuple[Finding, ...]:
     """Return a finding per vertex of a build that succeeded.
 
-    A step that two stages share is one vertex, under the name of either: where a predicted vertex
-    was not reported, a reported one of the same instruction in another stage stands in for it.
+    A step that several stages share is one vertex, reported under the name of any of them. One
+    that is reported and not predicted, or under two names, is a disagreement too.
     """
     truth = names(built.inputs.dockerfile)
-    observed = {(v.stage, v.position): v for v in built.vertices if v.stage is not None}
-    expected = {v.line: v for v in prediction.vertices if v.line in truth}
-    twins = _twins(built.inputs.dockerfile, truth)
+    observed = reported(built)
+    left = {line: observed[place] for line, place in truth.items() if place in observed}
     findings = []
-    for line, vertex in expected.items():
-        seen = next((observed[p] for p in (truth[line], *twins[line]) if p in observed), None)
-        outcome = seen.outcome if seen else None
+    for each in predicted:
+        vertex = each.prediction
+        lines = [place.line for place in each.step.places if place.line in truth]
+        if not lines:
+            continue
+        seen = [left.pop(line) for line in lines if line in left]
+        outcome = seen[0].outcome if seen else None
         because = "".join(f"; {cause.text}" for cause in vertex.because)
-        name = f"[{truth[line][0]} {truth[line][1]}] {vertex.instruction}"
-        verdict = _verdict(vertex.prediction, outcome)
-        findings.append(Finding(line, name, vertex.prediction, outcome, verdict, because))
-    for line, place in truth.items():
-        if line not in expected and place in observed:
-            seen = observed[place]
-            findings.append(Finding(line, seen.name, None, seen.outcome, Verdict.DISAGREED))
+        name = f"{truth[lines[0]]} {vertex.instruction}"
+        verdict = _verdict(vertex.prediction, outcome) if len(seen) < 2 else Verdict.DISAGREED
+        findings.append(Finding(lines[0], name, vertex.prediction, outcome, verdict, because))
+    for line, vertex in left.items():
+        findings.append(Finding(line, vertex.name, None, vertex.outcome, Verdict.DISAGREED))
     return tuple(findings)
 
 
-def _twins(
-    dockerfile: Dockerfile, truth: Mapping[int, tuple[str, int]]
-) -> dict[int, list[tuple[str, int]]]:
-    """Return, per line, the places of the same instruction elsewhere in the Dockerfile."""
-    steps = {s.line: s for stage in dockerfile.stages for s in stage.instructions}
-    texts = {line: (steps[line].keyword, steps[line].value) for line in truth}
+def reported(built: Built) -> dict[tuple[str, int], Vertex]:
+    """Return the reported vertices of steps by stage and position.
+
+    A lone stage is named when a mount or a COPY brings in another image or scratch, and is not
+    when there is none.
+    """
+    dockerfile = built.inputs.dockerfile
+    lone = _name(dockerfile.stages[0], dockerfile) if len(dockerfile.stages) == 1 else None
     return {
-        line: [truth[other] for other in truth if other != line and texts[other] == texts[line]]
-        for line in truth
+        (lone or v.stage, v.position): v
+        for v in built.vertices
+        if v.stage is not None and v.position is not None and "] FROM " not in v.name
     }
 
 

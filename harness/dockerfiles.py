@@ -28,11 +28,13 @@ ARGUMENTS = ("ONE", "TWO")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What an engine's Dockerfile frontend understands beyond the common ground, and a base."""
+    """A base image, and what an engine's frontend understands beyond that of 20.10.
+
+    `modern` is 23 and up: here-documents, COPY --link, RUN --network.
+    """
 
     image: str
-    heredocs: bool = False
-    link: bool = False
+    modern: bool = False
 
 
 # --- Contexts ----------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ def _first(stage: _Stage) -> st.SearchStrategy[Step]:
 
 def _plan(stage: _Stage, *, bind: bool) -> None:
     """Make of `stage` one that runs at every edit and writes a function of `data` alone."""
-    save = "mkdir -p /out && cp -a /ctx/data /out/data"
+    save = "mkdir -p /out && cp -r /ctx/data /out/data && chmod -R u=rwX,go=rX /out"
     if bind:
         stage.steps.append(run(save, flags=[("mount", "type=bind,target=/ctx")]))
     else:
@@ -184,13 +186,13 @@ def _copies(
         flags["chown"] = draw(st.sampled_from(("7", "7:8")))
     if draw(st.integers(0, 3)) == 0:
         flags["chmod"] = draw(st.sampled_from(("755", "0600")))
-    if dialect.link and draw(st.integers(0, 4)) == 0:
+    if dialect.modern and draw(st.integers(0, 4)) == 0:
         flags["link"] = None
     ending = draw(st.sampled_from(("/", "/$ONE/", "/${TWO:-none}/")))
     stage.paths.append(to)
     if draw(st.integers(0, 5)) == 0:
         return [add(*chosen, to=to + ending, flags=flags)]
-    if dialect.heredocs and draw(st.integers(0, 6)) == 0:
+    if dialect.modern and draw(st.integers(0, 6)) == 0:
         body = Heredoc("EOF", draw(st.sampled_from(("one\n", "two\n$ONE\n"))), expand=True)
         return [Step("COPY", f"<<EOF {to}/doc", heredocs=(body,))]
     return [copy(*chosen, to=to + ending, words=draw(st.booleans()), flags=flags)]
@@ -243,8 +245,8 @@ def _runs(
         ("mount", f"type=cache,id={NONCE},target=/m,sharing=locked"),
         ("mount", "type=tmpfs,target=/m"),
         ("mount", "type=secret,id=absent"),
-        ("network", "none"),
     ]
+    mounts += [("network", "none")] if dialect.modern else []
     mounts += [
         ("mount", f"type=bind,from={s.name},source={s.paths[-1]},target=/m")
         for s in drawn
@@ -263,7 +265,7 @@ def _runs(
             run(f": {word}", exec_form=exec_form),
         ],
     ]
-    if dialect.heredocs:
+    if dialect.modern:
         body = Heredoc("EOF", f"echo {word}\necho $ONE\n", expand=draw(st.booleans()))
         mark = "EOF" if body.expand else "'EOF'"
         choices.append([Step("RUN", f"<<{mark}", heredocs=(body,))])

@@ -14,7 +14,7 @@ from harness.dockerfiles import Dialect
 from harness.model import Flag, Heredoc
 from harness.recipe import NONCE, Recipe, StageRecipe, Step, Style, render, with_nonce
 
-MODERN = Dialect("base:local", heredocs=True, link=True)
+MODERN = Dialect("base:local", modern=True)
 QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
