@@ -159,6 +159,8 @@ class Cache:
         base = before[vertex.base] if vertex.base is not None else None
         if base is not None and base.outcome is Outcome.EXECUTED:
             return Decision(keyed, Outcome.EXECUTED, "inherits")
+        if base is not None and base.why in ("problem", "never"):
+            return Decision(keyed, Outcome.UNKNOWN, "never")
         if any(each.certainty == "problem" and not each.remote for each in keyed.inputs):
             return Decision(keyed, Outcome.UNKNOWN, "problem")
         candidates: list[Keyed] = []

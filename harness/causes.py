@@ -26,6 +26,7 @@ Why = Literal[
     "unknown-base",
     "unknown-content",
     "twin",
+    "never",
 ]
 MAX_PATHS: Final = 10
 _UNDECLARED: Final = (
@@ -61,7 +62,7 @@ def explain_decision(
             return (Cause("the cache is switched off for this stage", vertex.line),)
         case "volatile":
             return (Cause("a directory given as a named context is new to every build"),)
-        case "inherits" | "unknown-base":
+        case "inherits" | "unknown-base" | "never":
             return (_inherited(decisions, vertex),)
         case "problem":
             return tuple(

@@ -20,7 +20,8 @@ from typing import Final, Literal
 from harness.errors import ProjectError
 from harness.model import Directory, Edit, Entry, File, Link, Tree
 
-Kind = Literal["file", "dir", "link", "special", "unreadable"]
+Kind = Literal["file", "dir", "link", "special", "unreadable", "either"]
+"""`either`: a file whose place hangs on whether a directory lies beneath; see `copy_rules`."""
 DIGEST_SIZE: Final = 16
 _CHUNK: Final = 1 << 20
 _KEPT_NAMES: Final = frozenset({"Cargo.toml", "config.toml", "config", "layerproof.toml"})
@@ -187,6 +188,7 @@ _KIND_NAMES: Final[Mapping[Kind, str]] = {
     "link": "link",
     "special": "special file",
     "unreadable": "unreadable file",
+    "either": "file",
 }
 
 

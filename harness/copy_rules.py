@@ -19,6 +19,9 @@ from harness.selection import resolve
 
 _NUMERIC_OWNER: Final = re.compile(r"(\d+|root)(?::(\d+|root))?")
 _OCTAL: Final = re.compile(r"[0-7]+")
+_MERGED: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32"})
+Owner = tuple[int, ...]
+"""A uid and a gid, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +34,23 @@ class Layered:
     top: Context
     lower: bytes | None
     image: bool = False
+    vertex: int | None = None
+    """The vertex that left what lies beneath."""
 
 
 EMPTY: Final = Layered(Context({}, {}), None)
 
 
-def opaque(identity: bytes, *, image: bool = False) -> Layered:
+def opaque(identity: bytes, vertex: int, *, image: bool = False) -> Layered:
     """Return a result of which nothing is known but its identity."""
-    return Layered(Context({}, {}), identity, image)
+    return Layered(Context({}, {}), identity, image, vertex)
 
 
 def make_directory(below: Layered, path: str) -> Layered | None:
     """Return the result of a WORKDIR; None when a link stands in the way."""
     records = dict(below.top.records)
-    if not _make_parents(records, path.strip("/"), Record("dir", 0o755)):
+    at = canonical(below, path.strip("/"))
+    if not _make_parents(records, at, IMPLIED_DIRECTORY):
         return None
     return replace(below, top=Context(records, {}))
 
@@ -52,53 +58,69 @@ def make_directory(below: Layered, path: str) -> Layered | None:
 def write(below: Layered, source: Layered, action: Write) -> Layered | None:
     """Return the result of copying one source, or None when it cannot be told file by file."""
     selector = action.selector
-    if action.unpack or action.parents or selector.wildcard or selector.include:
-        return None
-    if selector.exclude:
-        return None
+    untold = action.unpack or action.parents or selector.wildcard
     owner = _owner(action.chown)
-    if owner is None or (action.chmod is not None and not _OCTAL.fullmatch(action.chmod)):
+    mode = _mode(action.chmod)
+    taken = None if untold or selector.exclude else _taken(source, selector)
+    if taken is None or owner is None or mode is None:
         return None
-    files = _taken(source, selector)
-    if files is None:
-        return None
+    files = {path: _changed(record, owner, mode) for path, record in taken[1].items()}
+    target = canonical(below, action.destination.strip("/"))
     records = dict(below.top.records)
-    base, taken = files
-    is_directory = taken[""].kind == "dir"
-    target = action.destination.strip("/")
-    existing = records.get(target)
-    if not is_directory:
-        if action.destination.endswith("/") or (existing is not None and existing.kind == "dir"):
-            target = f"{target}/{base}" if target else base
-        elif existing is None and below.lower is not None:
-            # A directory of that name may lie beneath: then the file would go into it.
-            return None
-    if any(at in records and records[at].kind == "link" for at in _upwards(target)):
-        return None
-    mode = None if action.chmod is None else int(action.chmod, 8)
-    if not _make_parents(records, target.rpartition("/")[0], _owned(IMPLIED_DIRECTORY, owner)):
-        return None
-    for relative, record in taken.items():
+    if files[""].kind == "dir":
+        files[""] = _changed(IMPLIED_DIRECTORY, owner, ())
+        done = _place(records, target, files, owner)
+    else:
+        existing = records.get(target)
+        inside = action.destination.endswith("/") or (existing and existing.kind == "dir")
+        if inside:
+            target = f"{target}/{taken[0]}".lstrip("/")
+        elif below.lower is not None and (existing is None or existing.kind == "either"):
+            known = b"" if existing is None else existing.token
+            content = digest(known, taken[0].encode(errors="surrogateescape"), files[""].token)
+            files[""] = Record("either", 0, content)
+        done = _place(records, target, files, owner)
+    return replace(below, top=Context(records, {})) if done else None
+
+
+def canonical(layered: Layered, path: str) -> str:
+    """Return `path` by the name it has where an image merges `/bin` into `/usr/bin`, and so on."""
+    if layered.lower is None:
+        return path
+    first, _, rest = path.partition("/")
+    if first in _MERGED:
+        return f"usr/{path}"
+    return rest if first == "var" and rest.partition("/")[0] == "run" else path
+
+
+def _place(
+    records: dict[str, Record], target: str, files: Mapping[str, Record], owner: Owner
+) -> bool:
+    """Put files below `target`; False when a link or a clash of kinds stands in the way."""
+    for at in _upwards(target):
+        known = records.get(at)
+        if known is not None and (known.kind == "link" or (known.kind != "dir" and at != target)):
+            return False
+    made = _changed(IMPLIED_DIRECTORY, owner, ())
+    if not _make_parents(records, target.rpartition("/")[0], made):
+        return False
+    for relative, record in files.items():
         path = f"{target}/{relative}".strip("/") if relative else target
-        if not path:
-            continue
-        placed = _owned(record, owner)
-        if mode is not None and record.kind != "link":
-            placed = replace(placed, mode=mode)
         known = records.get(path)
-        if known is not None and (known.kind == "dir") != (placed.kind == "dir"):
-            return None
-        if known is not None and relative == "" and is_directory:
-            continue
-        records[path] = placed
-    return replace(below, top=Context(records, {}))
+        if known is not None and (known.kind == "dir") != (record.kind == "dir"):
+            return False
+        is_root = relative == "" and record.kind == "dir"
+        if path and not (is_root and known is not None):
+            records[path] = record
+    return True
 
 
 def _taken(source: Layered, selector: Selector) -> tuple[str, dict[str, Record]] | None:
     """Return the base name of what is selected, and its records by path relative to it."""
     top = source.top
     try:
-        root = resolve(top, selector.path.strip("/"), last=selector.follow)
+        wanted = canonical(source, selector.path.strip("/"))
+        root = resolve(top, wanted, last=selector.follow)
     except LookupError:
         return None
     record = top.record(root)
@@ -110,7 +132,7 @@ def _taken(source: Layered, selector: Selector) -> tuple[str, dict[str, Record]]
         for path, each in top.records.items():
             if path.startswith(prefix):
                 taken[path[len(prefix) :]] = each
-    if any(each.kind in ("special", "unreadable") for each in taken.values()):
+    if any(each.kind in ("special", "unreadable", "either") for each in taken.values()):
         return None
     return posixpath.basename(selector.path.rstrip("/")), dict(sorted(taken.items()))
 
@@ -130,10 +152,10 @@ def _upwards(path: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(len(parts), 0, -1) if parts[0]]
 
 
-def _owner(chown: str | None) -> tuple[int | None, int | None] | None:
-    """Return uid and gid; Nones keep the source's. None for names, which an image resolves."""
+def _owner(chown: str | None) -> Owner | None:
+    """Return uid and gid, nothing to keep the source's, or None for names only an image knows."""
     if chown is None:
-        return (None, None)
+        return ()
     found = _NUMERIC_OWNER.fullmatch(chown)
     if found is None:
         return None
@@ -145,11 +167,19 @@ def _number(text: str) -> int:
     return 0 if text == "root" else int(text)
 
 
-def _owned(record: Record, owner: tuple[int | None, int | None]) -> Record:
-    uid, gid = owner
-    if uid is None or gid is None:
-        return record
-    return replace(record, uid=uid, gid=gid)
+def _mode(chmod: str | None) -> tuple[int, ...] | None:
+    """Return the mode to set, nothing to keep the source's, or None for one that is no number."""
+    if chmod is None:
+        return ()
+    return (int(chmod, 8),) if _OCTAL.fullmatch(chmod) else None
+
+
+def _changed(record: Record, owner: Owner, mode: tuple[int, ...]) -> Record:
+    if owner:
+        record = replace(record, uid=owner[0], gid=owner[1])
+    if mode and record.kind != "link":
+        record = replace(record, mode=mode[0])
+    return record
 
 
 def inline_files(files: tuple[tuple[str, int, bytes], ...]) -> Context:
@@ -168,19 +198,25 @@ def known_below(layered: Layered, selector: Selector) -> str | None:
     if selector.wildcard or selector.include or selector.exclude:
         return None
     try:
-        path = resolve(layered.top, selector.path.strip("/"), last=selector.follow)
+        wanted = canonical(layered, selector.path.strip("/"))
+        path = resolve(layered.top, wanted, last=selector.follow)
     except LookupError:
         return None
     record = layered.top.record(path)
-    return path if record is not None and record.kind != "dir" and path else None
+    known = record is not None and record.kind in ("file", "link")
+    return path if known else None
 
 
 def explicit(layered: Layered, selector: Selector) -> Mapping[str, bytes]:
     """Return the known files that a selector may take, by path."""
-    path = selector.path.strip("/")
+    path = canonical(layered, selector.path.strip("/"))
+    if selector.wildcard:
+        return {at: record.token for at, record in layered.top.records.items()}
     prefix = f"{path}/" if path else ""
     return {
         at: record.token
         for at, record in layered.top.records.items()
-        if at == path or at.startswith(prefix)
+        if at == path
+        or at.startswith(prefix)
+        or (record.kind == "either" and path.startswith(f"{at}/"))
     }

@@ -241,8 +241,10 @@ class _Evaluator:
         layered = self.layered(index)
         if layered.lower is None:
             return _selected(layered.top, selectors)
-        if all(known_below(layered, each) is not None for each in selectors):
-            return _selected(layered.top, selectors)
+        ordered = sorted(selectors, key=lambda each: each.path)
+        paths = [path for each in ordered if (path := known_below(layered, each)) is not None]
+        if len(paths) == len(ordered):
+            return Content("known", digest(*(layered.top.records[at].token for at in paths)))
         group = digest(layered.lower, taken)
         files: dict[str, bytes] = {}
         for each in selectors:
@@ -262,19 +264,19 @@ class _Evaluator:
     def _layered(self, vertex: PlannedVertex) -> Layered:
         key = self.keyed[vertex.index].key
         if vertex.kind == "FROM":
-            return opaque(key, image=True)
+            return opaque(key, vertex.index, image=True)
         result: Layered | None = self.layered(vertex.base)
         if vertex.kind == "WORKDIR" and result is not None:
             if any(part == "user" and value for part, value in vertex.parts):
-                return opaque(key)
+                return opaque(key, vertex.index)
             result = make_directory(result, vertex.makes)
         elif vertex.kind in ("COPY", "ADD"):
             for action in vertex.writes:
                 source = self._source_files(vertex.inputs[action.input])
                 result = None if source is None or result is None else write(result, source, action)
         else:
-            return opaque(key)
-        return result if result is not None else opaque(key)
+            return opaque(key, vertex.index)
+        return result if result is not None else opaque(key, vertex.index)
 
     def _source_files(self, each: Input) -> Layered | None:
         source = each.source
