@@ -120,7 +120,8 @@ def _program(
         if not static:
             yield Finding("binary", "the image adds no program")
     elif len(programs) > 1:
-        yield Finding("binary", f"the image adds several programs: {', '.join(sorted(programs))}")
+        names = ", ".join(sorted(programs)[:4]) + (", …" if len(programs) > 4 else "")
+        yield Finding("binary", f"the image adds {len(programs)} programs: {names}")
     started = image.entrypoint or image.command
     if started and started[0].startswith("/"):
         files = image.files()

@@ -1,0 +1,172 @@
+"""P8, final image minimality: the image holds the binary and its runtime needs, nothing else."""
+
+from __future__ import annotations
+
+import platform
+import uuid
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from harness import dockerfile, strategies
+from harness import subject as subjects
+from harness.image import Image, Reader
+from harness.judge import Judge, Tally
+from harness.minimality import RULES, Expectation, Finding
+from harness.minimality import judge as findings_of
+from harness.model import BuildObservation, Dockerfile
+from harness.projects import render
+from harness.report import Row, why_it_failed
+from harness.scenario import Bench, Workspace
+from harness.strategies import SOURCE_EDITS, Plan
+from harness.subject import Subject
+
+pytestmark = pytest.mark.property("P8")
+MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+COLD_SHARE = 4
+"""One of so many scenarios is also built twice from nothing, which costs three times as much."""
+
+
+@pytest.fixture(scope="session")
+def reader(bench: Bench) -> Reader:
+    """Read images of this worker's engine, keeping what is known of their bases."""
+    return Reader(bench.engine)
+
+
+@given(data=st.data())
+def test_the_image_holds_the_binary_and_its_needs(
+    data: st.DataObject, bench: Bench, reader: Reader, tally: Tally, judge: Judge
+) -> None:
+    """Every file above the base is accounted for, and the binary finds all it needs."""
+    plan = draw_plan(data, bench.subject)
+    secret = f"layerproof-secret-{uuid.uuid4().hex}"
+    with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
+        story = [f"build {plan!r}"]
+        seen = with_secrets(workspace, secret)
+        for step in plan.steps:
+            event(f"edit: {step.edit.edit_class.value}")
+            workspace.edit(step.edit, old=step.old)
+            story.append(f"{step!r}, build")
+            seen = with_secrets(workspace, secret)
+        image = production_image(seen, bench, reader, story=story, judge=judge)
+        given_secrets = (secret.encode(),)
+        found = findings_of(image, Expectation(machine(), secrets=given_secrets))
+        judge_findings(found, story, judge)
+
+
+@given(data=st.data())
+@settings(max_examples=max(1, settings().max_examples // COLD_SHARE))
+def test_two_cold_builds_are_the_same_byte_for_byte(
+    data: st.DataObject, bench: Bench, reader: Reader, tally: Tally, judge: Judge
+) -> None:
+    """A build with nothing cached leaves the same files with the same content and modes."""
+    plan = draw_plan(data, bench.subject, edits=0)
+    with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
+        story = [f"build {plan!r}", "build it again with no cache"]
+        first, second = (
+            production_image(
+                workspace.build(no_cache=cold), bench, reader, story=story, judge=judge
+            )
+            for cold in (False, True)
+        )
+        before, after = first.added(), second.added()
+        rows = [
+            Row(path, describe(first, path), describe(second, path))
+            for path in sorted({*before, *after})
+        ]
+        judge(
+            "Two cold builds of the same project differ.",
+            holds=not any(row.differs for row in rows),
+            scenario=story,
+            rows=rows,
+            hint="Look for a time stamp, a random name, or a path of the build in the binary.",
+        )
+
+
+def draw_plan(data: st.DataObject, subject: Subject, *, edits: int = 1) -> Plan:
+    """Draw a project, and at most so many edits of its source."""
+    start = strategies.blueprints(shape=subject.shape, binary=subject.binary)
+    plans = strategies.plans(start=start, classes=SOURCE_EDITS, least=0, most=edits)
+    return data.draw(plans)
+
+
+def with_secrets(workspace: Workspace, secret: str) -> BuildObservation:
+    """Build with a registry credential that must not be found again in the image."""
+    file = workspace.dockerfile.with_name("credentials.toml")
+    file.write_text(f'[registries.private]\ntoken = "{secret}"\n')
+    secrets = {**workspace.options.secrets, "cargo-credentials": str(file)}
+    return workspace.build(secrets=secrets)
+
+
+def production_image(
+    seen: BuildObservation,
+    bench: Bench,
+    reader: Reader,
+    *,
+    story: Sequence[str],
+    judge: Judge,
+) -> Image:
+    """Return the contents of what a build made, above the image its last stage starts from."""
+    judge("The build failed.", holds=seen.succeeded, scenario=story, log=why_it_failed(seen))
+    judge("The build made no image.", holds=seen.image_id is not None, scenario=story)
+    parsed = dockerfile.parse(bench.text, path=bench.subject.dockerfile.path)
+    base = final_base(parsed, bench.subject)
+    return reader.read(str(seen.image_id), base=base)
+
+
+def final_base(parsed: Dockerfile, subject: Subject) -> str | None:
+    """Return the image that the last stage goes back to; None for scratch.
+
+    What the stages between the two hold is judged with the last one.
+    """
+    images = subjects.bases(parsed, subject.options.build_args)
+    stage = parsed.stages[-1]
+    while stage.index not in images:
+        below = [s for s in parsed.stages[: stage.index] if same_name(s.name, stage.base)]
+        if not below:
+            return None
+        stage = below[-1]
+    return images[stage.index]
+
+
+def same_name(name: str | None, other: str) -> bool:
+    """Whether a stage of that name is meant; BuildKit does not mind the case."""
+    return name is not None and name.lower() == other.lower()
+
+
+def judge_findings(found: Sequence[Finding], story: Sequence[str], judge: Judge) -> None:
+    """Raise what the image is to blame for, worst first."""
+    worst = sorted(found, key=lambda finding: list(RULES).index(finding.rule))
+    judge(
+        f"The production image breaks {len(found)} rule(s), first: {RULES[worst[0].rule]}."
+        if worst
+        else "",
+        holds=not worst,
+        scenario=story,
+        rows=[Row(f"{f.rule} {f.path}".rstrip(), RULES[f.rule], f.text) for f in worst[:12]],
+        lines=[line for line in suspects(judge.dockerfile, worst) if line],
+    )
+
+
+def suspects(parsed: Dockerfile, found: Sequence[Finding]) -> list[int]:
+    """Return the lines of the last stage that could have caused the findings."""
+    last = parsed.stages[-1]
+    configuration = {"user": "USER", "entrypoint": "ENTRYPOINT", "secret": "ENV"}
+    wanted = {configuration.get(f.rule, "COPY") for f in found}
+    lines = [i.line for i in last.instructions if i.keyword in wanted]
+    return lines or [last.line]
+
+
+def describe(image: Image, path: str) -> str:
+    """Return mode, size and the start of the digest of a file, or that it is not there."""
+    entry = image.added().get(path)
+    if entry is None:
+        return "absent"
+    return f"{entry.mode & 0o7777:04o} {entry.size} {entry.digest[:12] or entry.target}"
+
+
+def machine() -> str:
+    """Return the architecture that a build for this machine is of, in Lambda's words."""
+    return MACHINES.get(platform.machine().lower(), platform.machine())
