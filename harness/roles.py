@@ -9,8 +9,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from harness import stagegraph
+from harness.errors import UsageError
 from harness.model import Dockerfile, Instruction, Stage
 from harness.stagegraph import Graph, Step
 
@@ -40,10 +42,14 @@ class Roles:
     dockerfile: Dockerfile = field(repr=False)
 
     def stage(self, role: Role) -> Stage | None:
-        """Return the last stage that has `role`, or None."""
-        return next(
-            (s for s in reversed(self.dockerfile.stages) if role in self.stages[s.index]), None
-        )
+        """Return the last stage that has `role`, one that has it alone before others; or None."""
+        having = self.having(role)
+        alone = [stage for stage in having if len(self.stages[stage.index]) == 1]
+        return (alone or having or (None,))[-1]
+
+    def having(self, role: Role) -> tuple[Stage, ...]:
+        """Return the stages that have `role`, in order."""
+        return tuple(s for s in self.dockerfile.stages if role in self.stages[s.index])
 
     def instructions(self, role: Role) -> tuple[Instruction, ...]:
         """Return the instructions that have `role`, in order."""
@@ -59,6 +65,9 @@ class Roles:
         return self.stages[stage.index]
 
 
+_WITH_VERTEX: Final = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
+
+
 def infer(dockerfile: Dockerfile, overrides: Mapping[str, str] | None = None) -> Roles:
     """Return the roles; `overrides` maps role names to the stage (name or number) that has them."""
     graph = stagegraph.of(dockerfile)
@@ -68,31 +77,46 @@ def infer(dockerfile: Dockerfile, overrides: Mapping[str, str] | None = None) ->
     if main is not None:
         for step, role in _roles_along(graph, main):
             lines[step.instruction.line] = role
-            stages[step.stage].add(role)
+            if step.instruction.keyword in _WITH_VERTEX:
+                stages[step.stage].add(role)
         for index in graph.chain(main):
             if not stages[index]:
                 stages[index].add(Role.BASE)
-    for role, found in (
-        (Role.RUNTIME, _runtime(graph, main)),
-        (Role.PACKAGE, _package(graph, main)),
-    ):
-        if found is not None:
-            stages[found].add(role)
+    for index in _runtimes(graph, main):
+        stages[index].add(Role.RUNTIME)
+    package = _package(graph, main)
+    if package is not None:
+        stages[package].add(Role.PACKAGE)
     _name_the_rest(graph, main, stages)
-    for name, stage_name in (overrides or {}).items():
-        stage = dockerfile.stage(stage_name)
-        if stage is not None:
-            role = Role(name)
-            for others in stages:
-                others.discard(role)
-            stages[stage.index] = (stages[stage.index] - {Role.OTHER}) | {role}
-            if role in (Role.BASE, Role.DEPENDENCIES, Role.BUILD):
-                lines.update((i.line, role) for i in stage.instructions)
+    _override(dockerfile, overrides or {}, stages, lines)
     for stage in dockerfile.stages:
         one = next(iter(stages[stage.index]), Role.OTHER)
         for instruction in stage.instructions:
             lines.setdefault(instruction.line, one)
     return Roles(tuple(frozenset(s or {Role.OTHER}) for s in stages), lines, dockerfile)
+
+
+def _override(
+    dockerfile: Dockerfile,
+    overrides: Mapping[str, str],
+    stages: list[set[Role]],
+    lines: dict[int, Role],
+) -> None:
+    """Give each named role to the one stage it is said to have, in place."""
+    for name, stage_name in overrides.items():
+        stage = dockerfile.stage(stage_name)
+        if stage is None:
+            known = ", ".join(s.name or str(s.index) for s in dockerfile.stages)
+            raise UsageError(
+                f"role {name!r} is given to {stage_name!r}, which is no stage of {dockerfile.path}",
+                context=(f"expected one of: {known}",),
+            )
+        role = Role(name)
+        for others in stages:
+            others.discard(role)
+        stages[stage.index].add(role)
+        if role in (Role.BASE, Role.DEPENDENCIES, Role.BUILD):
+            lines.update((i.line, role) for i in stage.instructions)
 
 
 def _main_build(graph: Graph) -> int | None:
@@ -127,21 +151,21 @@ def _roles_along(graph: Graph, main: int) -> list[tuple[Step, Role]]:
     return roles
 
 
-def _runtime(graph: Graph, main: int | None) -> int | None:
-    """Return the last stage that is made to be run and holds what the main build made."""
-    for stage in reversed(graph.dockerfile.stages):
-        if main is not None and main not in graph.reached_from(stage.index):
+def _runtimes(graph: Graph, main: int | None) -> list[int]:
+    """Return the stages that are made to be run and hold what the main build made.
+
+    Nothing builds upon them. The last stage of the file is one even if it compiles itself.
+    """
+    last = len(graph.dockerfile.stages) - 1
+    found = []
+    for stage in graph.dockerfile.stages:
+        index = stage.index
+        reached = graph.reached_from(index)
+        if graph.derived(index) or graph.is_export(index) or graph.only_checks(index, main):
             continue
-        if graph.is_export(stage.index):
-            continue
-        if stage.index == main and len(graph.dockerfile.stages) > 1 and graph.users(main):
-            continue
-        if any(user.index != stage.index for user in graph.derived(stage.index)):
-            continue
-        if graph.only_checks(stage.index, main):
-            continue
-        return stage.index
-    return None
+        if (main is None or main in reached) and (index != main or index == last):
+            found.append(index)
+    return found
 
 
 def _package(graph: Graph, main: int | None) -> int | None:
@@ -153,7 +177,7 @@ def _package(graph: Graph, main: int | None) -> int | None:
 
 
 def _name_the_rest(graph: Graph, main: int | None, stages: list[set[Role]]) -> None:
-    """Name what feeds the main build, what lies between it and the runtime, and the latter's base.
+    """Name what feeds the main build, and what the runtime builds upon.
 
     A stage that reads the project and feeds the compiling chain is a planner.
     """
@@ -167,12 +191,6 @@ def _name_the_rest(graph: Graph, main: int | None, stages: list[set[Role]]) -> N
     for index in graph.reached_from(main):
         if not stages[index]:
             stages[index].add(Role.BASE)
-    runtime = next((n for n, s in enumerate(stages) if Role.RUNTIME in s), None)
-    if runtime is None:
-        return
-    for index in graph.reached_from(runtime):
-        if not stages[index]:
-            if main in graph.chain(index):
-                stages[index].add(Role.BUILD)
-            elif index in graph.chain(runtime):
-                stages[index].add(Role.RUNTIME)
+    for runtime in [n for n, found in enumerate(stages) if Role.RUNTIME in found]:
+        for index in graph.chain(runtime):
+            stages[index] = stages[index] or {Role.RUNTIME}

@@ -19,7 +19,7 @@ from harness import (
 )
 from harness.dockerignore import Ignore
 from harness.model import Dockerfile
-from harness.roles import Role
+from harness.roles import Role, Roles
 from harness.structure_model import Facts, Finding, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -45,32 +45,33 @@ def check(
     rules not to apply.
     """
     roles = roles_module.infer(dockerfile, overrides)
-    main, runtime = roles.stage(Role.BUILD), roles.stage(Role.RUNTIME)
     graph = stagegraph.of(dockerfile)
-    compiling = [
-        s
-        for s in dockerfile.stages
-        if Role.BUILD in roles.of(s) and any(step.compiles for step in graph.steps[s.index])
-    ]
-    main = compiling[-1] if compiling else main
-    facts = Facts(
-        dockerfile=dockerfile,
-        graph=graph,
-        roles=roles,
-        main=None if main is None else main.index,
-        runtime=None if runtime is None else runtime.index,
-        ignore=ignore,
-        files=None if files is None else frozenset(files),
-    )
+    known = None if files is None else frozenset(files)
+    main = _main(roles, graph)
     skipped = frozenset(allowed)
+    shipped: list[int | None] = [
+        stage.index
+        for stage in roles.having(Role.RUNTIME)
+        if not any(Role.RUNTIME in roles.of(user) for user in graph.derived(stage.index))
+    ]
     findings = {
         Finding(rule.id, line, message, rule.why, rule.instead)
+        for runtime in shipped or [None]
         for rule in RULES
         if rule.id not in skipped
-        for line, message in rule.find(facts)
+        for line, message in rule.find(
+            Facts(dockerfile, graph, roles, main, runtime, ignore, known)
+        )
     }
     order = {rule.id: number for number, rule in enumerate(RULES)}
     return tuple(sorted(findings, key=lambda f: (f.line, order[f.rule], f.message)))
+
+
+def _main(roles: Roles, graph: stagegraph.Graph) -> int | None:
+    """Return the stage that compiles the project: the last of the build role that compiles."""
+    having = roles.having(Role.BUILD)
+    compiling = [s for s in having if any(step.compiles for step in graph.steps[s.index])]
+    return (compiling or having)[-1].index if having else None
 
 
 def render(dockerfile: Dockerfile, finding: Finding) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from harness import instructions
 from harness.compiles import UNKNOWN, Compile, subcommand
+from harness.model import Mount
 from harness.shell import Command
 from harness.stagegraph import Step
 from harness.structure_model import Facts, Found, Rule
@@ -77,6 +79,32 @@ def _directory(step: Step) -> str:
     return next((c.target_directory for c in step.compiled if c.target_directory), None) or (
         step.directory.rstrip("/") + "/target"
     )
+
+
+def _mount_hides(facts: Facts) -> Found:
+    """The build mounts something over the directory that the dependencies were compiled into."""
+    apart = [facts.building[n] for n in facts.dependency_steps]
+    kept = {_directory(s) for s in apart if not _covering(s, _directory(s), ("cache",))}
+    for step in facts.builds:
+        for directory in kept & {_directory(step)}:
+            for mount in _covering(step, directory, ("cache", "bind", "tmpfs")):
+                yield (
+                    step.instruction.line,
+                    f"the {mount.kind} mount over {_place(step, mount)} hides what was compiled "
+                    f"in {directory}",
+                )
+
+
+def _covering(step: Step, directory: str, kinds: tuple[str, ...]) -> list[Mount]:
+    return [
+        mount
+        for mount in step.mounts
+        if mount.kind in kinds and f"{directory}/".startswith(_place(step, mount).rstrip("/") + "/")
+    ]
+
+
+def _place(step: Step, mount: Mount) -> str:
+    return posixpath.normpath(posixpath.join(step.directory, mount.target or ""))
 
 
 def _empty_flags(facts: Facts) -> Found:
@@ -290,6 +318,13 @@ RULES: Final = (
         "Use one WORKDIR, or one CARGO_TARGET_DIR, for both.",
         "WORKDIR /deps\nRUN cargo chef cook\nWORKDIR /app\nRUN cargo build",
         _target_directory_differs,
+    ),
+    Rule(
+        "mount-hides-dependencies",
+        "What the image holds at that path is not seen: every dependency is compiled again.",
+        "Set CARGO_TARGET_DIR to a directory outside the mount, or mount the same cache in both.",
+        "RUN cargo chef cook …\nRUN --mount=type=cache,target=/app/target cargo build",
+        _mount_hides,
     ),
     Rule(
         "empty-rustflags",
