@@ -34,7 +34,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Verbosity, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from harness import engine as engines
 from harness import scenario, sweep
@@ -56,7 +56,8 @@ for _name, _examples in EXAMPLES.items():
         deadline=None,
         database=None,
         print_blob=True,
-        verbosity=Verbosity.normal,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
 settings.load_profile("dev")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness import report
+from harness.brief import Brief
 from harness.model import Dockerfile
 from harness.report import PropertyViolation, Row, Violation
 
@@ -24,8 +25,8 @@ class Promise(Protocol):
         """Where to look first when it does not hold."""
 
 
-@dataclass(slots=True)
-class Tally:
+@dataclass(slots=True, repr=False)
+class Tally(Brief):
     """How much a test did."""
 
     scenarios: int = 0
@@ -37,8 +38,8 @@ class Tally:
         yield
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+@dataclass(frozen=True, slots=True, repr=False)
+class Judge(Brief):
     """Judges for one property, on one Dockerfile; `repeat` is the command to see it again."""
 
     promise: Promise

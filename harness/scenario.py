@@ -24,6 +24,7 @@ from typing import TypeVar
 import docker
 
 from harness import builder, engine, foundation, projects, registry, subject, sweep, trees
+from harness.brief import Brief
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError
 from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree
@@ -48,8 +49,8 @@ class Ledger:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
+@dataclass(frozen=True, slots=True, repr=False)
+class Bench(Brief):
     """An engine made ready for a subject. `text` is the Dockerfile with its images resolved."""
 
     engine: Engine

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from harness import edits, registry
+from harness.brief import Brief
 from harness.model import Edit, EditClass
 from harness.projects import Blueprint, Dependency, Member
 from harness.subject import Shape
@@ -49,11 +50,12 @@ DEPENDENCY_EDITS = (
 IDLE_EDITS = (EditClass.NOTHING, EditClass.MTIME, EditClass.IGNORED)
 """Edits that change nothing a build may notice."""
 
+CHOICES = 4
 OTHER_EDITS = (EditClass.README,)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+@dataclass(frozen=True, slots=True, repr=False)
+class Step(Brief):
     """One edit of a series and what the project is after it.
 
     `old` says that the edit's files carry an old modification time. `back_to` is the number of the
@@ -71,8 +73,8 @@ class Step:
         return f"<{self.edit.summary}{old}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan(Brief):
     """A project and the edits made to it, one after another."""
 
     start: Blueprint
@@ -147,13 +149,22 @@ def _steps(draw: st.DrawFn, states: Sequence[Blueprint], classes: Sequence[EditC
         back_to = draw(st.sampled_from([n for n, s in enumerate(states) if s != current]))
         change = edits.revert(current, states[back_to])
         return Step(change.edit, change.after, back_to=back_to)
-    change_or_none = edits.apply(chosen, current, draw(st.integers(0, 3)))
-    assert change_or_none is not None  # noqa: S101  _fits has tried it
-    old = bool(change_or_none.edit.changes) and draw(st.booleans())
-    return Step(change_or_none.edit, change_or_none.after, old=old)
+    change = draw(st.sampled_from(_changes(chosen, current)))
+    old = bool(change.edit.changes) and draw(st.booleans())
+    return Step(change.edit, change.after, old=old)
+
+
+def _changes(edit_class: EditClass, blueprint: Blueprint) -> list[edits.Change]:
+    """Return the different ways to make an edit of the class."""
+    found: list[edits.Change] = []
+    for choice in range(CHOICES):
+        change = edits.apply(edit_class, blueprint, choice)
+        if change is not None and change not in found:
+            found.append(change)
+    return found
 
 
 def _fits(edit_class: EditClass, states: Sequence[Blueprint]) -> bool:
     if edit_class is EditClass.REVERT:
         return any(state != states[-1] for state in states[:-1])
-    return edits.apply(edit_class, states[-1]) is not None
+    return bool(_changes(edit_class, states[-1]))

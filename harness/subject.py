@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import dockerfile, expansion, instructions
+from harness.brief import Brief
 from harness.errors import ExpansionError, ProjectError, UsageError
 from harness.model import BuildOptions, Dockerfile, Instruction, Stage
 
@@ -34,8 +35,8 @@ class Shape:
     toolchain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+@dataclass(frozen=True, slots=True, repr=False)
+class Subject(Brief):
     """The Dockerfile under test with what surrounds it.
 
     `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
@@ -87,7 +88,13 @@ def describe(
         ignore=ignore,
         volatile=volatile(parsed),
         project=project,
+        options=BuildOptions(build_args=arguments(parsed, names[0] if names else "app")),
     )
+
+
+def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
+    """Return the build arguments that a Dockerfile which has them needs for generated projects."""
+    return {"BIN": binary} if "BIN" in declared_arguments(parsed) else {}
 
 
 def shape(parsed: Dockerfile) -> Shape:
@@ -109,16 +116,18 @@ def shape(parsed: Dockerfile) -> Shape:
 
 def volatile(parsed: Dockerfile) -> tuple[str, ...]:
     """Return the names of ARGs that stand for the commit or the moment of the build."""
-    declared = {
+    return tuple(sorted(name for name in declared_arguments(parsed) if _VOLATILE.fullmatch(name)))
+
+
+def declared_arguments(parsed: Dockerfile) -> frozenset[str]:
+    """Return the names of all ARGs, global and of stages."""
+    staged = (i for stage in parsed.stages for i in stage.instructions)
+    return frozenset(
         name
-        for instruction in (
-            *parsed.global_args,
-            *(i for s in parsed.stages for i in s.instructions),
-        )
+        for instruction in (*parsed.global_args, *staged)
         if instruction.keyword == "ARG"
         for name, _ in instructions.assignments(instruction, escape=parsed.escape)
-    }
-    return tuple(sorted(name for name in declared if _VOLATILE.fullmatch(name)))
+    )
 
 
 def bases(parsed: Dockerfile, arguments: Mapping[str, str]) -> dict[int, str]:
