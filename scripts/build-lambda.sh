@@ -203,7 +203,7 @@ build_in_dev_container() {
     0) ;;
     3)
       warn 'the dev container cannot be started (see above); building for production instead'
-      BUILT_PROFILE=release
+      prepare_docker
       build_docker
       return
       ;;
@@ -224,6 +224,11 @@ run_to_file() { # FILE COMMAND...
 # compile: sets BUILT and BUILT_PROFILE, or fails.
 compile() {
   BUILT_PROFILE=release
+  # What the environment lacks is found before anything is touched.
+  case "$METHOD" in
+    docker | prod) prepare_docker ;;
+    local | native) need_host_cargo ;;
+  esac
   note_build_begun || return
   case "$METHOD" in
     docker | prod) build_docker || return ;;

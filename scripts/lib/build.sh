@@ -201,10 +201,9 @@ choose_default_binary() {
   [ -n "$BIN" ] || BIN="$(default_binary)"
 }
 
-# build_docker: compiles in the engine; the binaries come to target/release.
+# build_docker: compiles in the engine; the binaries come to target/release. After prepare_docker.
 build_docker() {
   local out="target/.layerproof/out.$$" file
-  prepare_docker
   info "building in Docker with $BUILD_IMAGE"
   mkdir -p "$out" || return
   build_target package "$out" || return

@@ -1,0 +1,528 @@
+"""scripts/build-lambda.sh: the legacy interface, with stubs for docker, buildx and cargo."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from harness.process import Completed
+from tests.unit.scripts.shell_stubs import SCRIPTS, Answer, Shell
+from tests.unit.scripts.test_engine import STAND_INS, bridge, probe
+from tests.unit.scripts.test_package import ARM, X86
+
+METHODS = ["docker", "local", "native", "codebuild", "dev", "prod"]
+SECTIONS = ["USAGE", "BUILD METHODS", "OPTIONS", "EXAMPLES", "ENVIRONMENT VARIABLES"]
+
+
+def buildx(shell: Shell, *names: str, content: bytes = X86, fail: bool = False) -> str:
+    """Put a buildx on PATH that exports binaries as the real one does; return its path."""
+    (shell.root / "elf").write_bytes(content)
+    export = "".join(
+        f'cp "{shell.root}/elf" "$out/bin/{name}"; chmod 755 "$out/bin/{name}"; ' for name in names
+    )
+    find = 'for word; do case "$word" in type=local,dest=*) out="${word#*dest=}" ;; esac; done; '
+    shell.stub(
+        "buildx",
+        Answer(
+            when="build *",
+            err="#9 0.6 error[E0425]: cannot find value\n" if fail else "#9 DONE 0.0s\n",
+            does=":" if fail else f'{find} mkdir -p "$out/bin"; {export}',
+            status=1 if fail else 0,
+        ),
+    )
+    return str(shell.root / "stubs" / "buildx")
+
+
+def engine(shell: Shell) -> None:
+    shell.stub("docker", probe(STAND_INS), bridge("lo"))
+
+
+def build(shell: Shell, *arguments: str, **changes: str) -> Completed:
+    path = str(shell.root / "stubs" / "buildx")
+    return shell.run("build-lambda.sh", *arguments, LAYERPROOF_BUILDX=path, **changes)
+
+
+@pytest.fixture
+def project(shell: Shell) -> Shell:
+    shell.cargo_project()
+    return shell
+
+
+def zipped(shell: Shell, name: str = "lambda-deployment.zip") -> bytes:
+    with zipfile.ZipFile(shell.project / name) as opened:
+        (entry,) = opened.infolist()
+        assert (entry.filename, entry.external_attr >> 16) == ("bootstrap", stat.S_IFREG | 0o755)
+        return opened.read("bootstrap")
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_has_all_its_sections_and_exits_0(shell: Shell, option: str) -> None:
+    done = shell.run("build-lambda.sh", option)
+    assert done.status == 0
+    assert [line for line in done.out.splitlines() if line in SECTIONS] == SECTIONS
+
+
+def test_help_names_every_method_option_and_variable(shell: Shell) -> None:
+    text = shell.run("build-lambda.sh", "--help").out
+    options = "-h --help -v --verbose -q --quiet -c --clean --validate --package-only --dry-run"
+    variables = "DOCKER_IMAGE RUNTIME_IMAGE TARGET_ARCH CARGO_FLAGS NO_COLOR"
+    for word in [*METHODS, *options.split(), *variables.split(), "--bin", "--arch", "--image"]:
+        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text), word
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--nope"], "Unknown option: --nope"),
+        (["nope"], "Unknown build method: nope"),
+        (["nope", "docker"], "Unknown build method: nope"),
+        (["docker", "-x"], "Unknown option: -x"),
+        ([""], "Unknown build method: "),
+        (["--bin"], "--bin needs a value"),
+        (["--bin="], "--bin needs a value"),
+        (["--arch", "sparc"], "Unknown architecture: sparc"),
+    ],
+)
+def test_what_it_does_not_know_gets_an_error_the_help_and_exit_1(
+    project: Shell, arguments: list[str], words: str
+) -> None:
+    done = project.run("build-lambda.sh", *arguments)
+    assert done.status == 1
+    assert f"[ERROR] {words}" in done.err
+    assert "USAGE" in done.out
+    assert not (project.project / "target").exists()
+
+
+def parsed(shell: Shell, *arguments: str, **changes: str) -> str:
+    words = " ".join(f"'{word}'" for word in arguments)
+    code = (
+        f'parse_arguments {words}; echo "$METHOD|$ACTION|$CLEAN|$DRY_RUN|$BIN|$TRIPLE|$IMAGE_TAG"'
+    )
+    return shell.source("build-lambda.sh", code, **changes).out.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "result"),
+    [
+        ([], "|build|0|0|||"),
+        (["docker", "prod"], "prod|build|0|0|||"),
+        (["-c", "native"], "native|build|1|0|||"),
+        (["native", "--clean"], "native|build|1|0|||"),
+        (["--package-only"], "|package|0|0|||"),
+        (["--validate", "--package-only"], "|validate|0|0|||"),
+        (["--package-only", "--validate", "local"], "local|validate|0|0|||"),
+        (["--dry-run", "--bin", "a", "--bin=b"], "|build|0|1|b||"),
+        (["--arch", "arm64"], "|build|0|0||aarch64-unknown-linux-gnu|"),
+        (["--arch=x86_64", "--image", "t:1"], "|build|0|0||x86_64-unknown-linux-gnu|t:1"),
+    ],
+)
+def test_options_and_method_stand_in_any_order(
+    shell: Shell, arguments: list[str], result: str
+) -> None:
+    assert parsed(shell, *arguments) == result
+
+
+def test_the_architecture_option_goes_before_the_environment(shell: Shell) -> None:
+    assert "|aarch64-" in parsed(shell, "--arch", "arm64", TARGET_ARCH="x86_64-unknown-linux-gnu")
+    assert "|powerpc|" in parsed(shell, TARGET_ARCH="powerpc")
+
+
+def test_sourcing_does_nothing(shell: Shell) -> None:
+    done = shell.source("build-lambda.sh", "echo sourced")
+    assert (done.out, done.err) == ("sourced\n", "")
+    assert list(shell.project.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", [*METHODS, ""])
+def test_a_directory_that_is_no_cargo_project_is_refused_before_anything_runs(
+    shell: Shell, method: str
+) -> None:
+    for name in ("docker", "buildx", "cargo"):
+        shell.stub(name, Answer(times=0))
+    done = build(shell, *method.split())
+    assert done.status == 1
+    assert "not a cargo project" in done.err
+    assert list(shell.project.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["docker", "prod", ""])
+def test_docker_goes_through_the_optimised_build(project: Shell, method: str) -> None:
+    engine(project)
+    buildx(project, "hello")
+    done = build(project, *method.split())
+    assert done.status == 0, done.err
+    (call,) = project.calls("buildx")
+    identity = project.call("project_id").out.strip()
+    context = call.pop(-3)
+    assert call == [
+        *("build", "--progress=plain", "--file", f"{SCRIPTS}/../Dockerfile.optimized"),
+        *("--target", "package", "--build-arg", "BUILD_IMAGE=layerproof/rust:local"),
+        *("--build-arg", "RUNTIME_IMAGE=layerproof/runtime:local"),
+        *("--build-arg", f"CACHE_ID=layerproof-{identity}"),
+        *("--output", call[-1]),
+    ]
+    assert re.fullmatch(r"type=local,dest=target/.layerproof/out\.\d+", call[-1])
+    assert Path(context).resolve() == project.project.resolve()
+    assert (project.project / "target/release/hello").read_bytes() == X86
+    assert (project.project / "lambda-package/bootstrap").read_bytes() == X86
+    assert zipped(project) == X86
+
+
+def test_without_a_method_it_says_that_it_defaults(project: Shell) -> None:
+    engine(project)
+    buildx(project, "hello")
+    assert "[INFO] No build method specified, defaulting to docker" in build(project).err
+
+
+def test_docker_honours_image_target_and_flags(project: Shell) -> None:
+    engine(project)
+    buildx(project, "hello", content=ARM)
+    done = build(
+        project,
+        "docker",
+        DOCKER_IMAGE="my/rust:1",
+        TARGET_ARCH="aarch64-unknown-linux-gnu",
+        CARGO_FLAGS="--features aws",
+    )
+    assert done.status == 0, done.err
+    (call,) = project.calls("buildx")
+    for word in (
+        "BUILD_IMAGE=my/rust:1",
+        "TARGET=aarch64-unknown-linux-gnu",
+        "CARGO_FLAGS=--features aws",
+    ):
+        assert word in call
+
+
+def test_docker_needs_no_cargo_on_the_host(project: Shell) -> None:
+    """Old bug 5: --validate, and with it every docker build, demanded a host cargo."""
+    engine(project)
+    buildx(project, "hello")
+    assert build(project, "--validate").status == 0
+    assert build(project, "docker").status == 0
+
+
+def test_a_changed_manifest_reaches_the_build(project: Shell) -> None:
+    """Old bug 1: the dependency image was only looked up by name once it existed."""
+    engine(project)
+    buildx(project, "hello")
+    build(project, "docker")
+    project.write("Cargo.toml", '[package]\nname = "hello"\nversion = "0.2.0"\n')
+    build(project, "docker")
+    _, second = project.calls("buildx")
+    assert Path(second[-3]).resolve() == project.project.resolve()
+    assert not [c for c in project.calls("docker") if c[0] not in ("image", "network")]
+
+
+def test_no_directory_of_the_host_hides_what_the_image_compiled(project: Shell) -> None:
+    """Old bug 2: the repository was mounted over the image's compiled dependencies."""
+    engine(project)
+    buildx(project, "hello")
+    build(project, "docker")
+    words = [w for call in project.calls("docker") + project.calls("buildx") for w in call]
+    assert not [w for w in words if w in ("run", "-v", "--volume", "--mount")]
+
+
+def test_what_was_built_last_is_packaged(project: Shell) -> None:
+    """Old bug 4: a stale binary of `local` beat a fresh one of `docker`."""
+    stale = project.write("target/x86_64-unknown-linux-gnu/release/hello")
+    stale.write_bytes(X86 + b"stale")
+    engine(project)
+    buildx(project, "hello")
+    assert build(project, "docker").status == 0
+    assert zipped(project) == X86
+    assert build(project, "--package-only").status == 0
+    assert zipped(project) == X86
+
+
+@pytest.mark.parametrize("newer", ["release", "x86_64-unknown-linux-gnu/release"])
+def test_without_a_record_the_newest_binary_is_packaged(project: Shell, newer: str) -> None:
+    for place in ("release", "x86_64-unknown-linux-gnu/release"):
+        file = project.write(f"target/{place}/hello")
+        file.write_bytes(X86 + place.encode())
+        os.utime(file, (1000, 2000 if place == newer else 1000))
+    assert build(project, "--package-only").status == 0
+    assert zipped(project) == X86 + newer.encode()
+
+
+def test_a_binary_made_by_hand_since_is_packaged(project: Shell) -> None:
+    engine(project)
+    buildx(project, "hello")
+    build(project, "docker")
+    file = project.write("target/release/hello")
+    file.write_bytes(X86 + b"by hand")
+    os.utime(file, (time.time() + 5, time.time() + 5))
+    assert build(project, "--package-only").status == 0
+    assert zipped(project) == X86 + b"by hand"
+
+
+def test_package_only_compiles_nothing(project: Shell) -> None:
+    for name in ("docker", "buildx", "cargo"):
+        project.stub(name, Answer(times=0))
+    project.write("target/release/hello").write_bytes(X86)
+    assert build(project, "--package-only").status == 0
+    assert zipped(project) == X86
+
+
+def test_package_only_with_nothing_built_says_so(project: Shell) -> None:
+    done = build(project, "--package-only")
+    assert done.status == 1
+    assert "[ERROR] nothing is built yet" in done.err
+    assert not (project.project / "lambda-package").exists()
+
+
+def good_then_failed(project: Shell, *arguments: str) -> tuple[Completed, bytes]:
+    engine(project)
+    buildx(project, "hello")
+    assert build(project, "docker").status == 0
+    before = (project.project / "lambda-deployment.zip").read_bytes()
+    buildx(project, fail=True)
+    return build(project, *(arguments or ("docker",))), before
+
+
+def test_a_failed_build_exits_1_and_leaves_the_previous_package(project: Shell) -> None:
+    done, before = good_then_failed(project)
+    assert done.status == 1
+    assert "[ERROR] build failed" in done.err
+    assert "previous package is as it was" in done.err
+    assert (project.project / "lambda-deployment.zip").read_bytes() == before
+    assert not list((project.project / "target/.layerproof").glob("out.*"))
+    assert list((project.root / "tmp").iterdir()) == []
+
+
+def test_packaging_after_a_failed_build_says_that_it_is_the_one_before(project: Shell) -> None:
+    good_then_failed(project)
+    done = build(project, "--package-only")
+    assert done.status == 0
+    assert "[WARNING] the last build failed or was interrupted" in done.err
+
+
+def test_a_quiet_failure_still_shows_why(project: Shell) -> None:
+    done, _ = good_then_failed(project, "-q", "docker")
+    assert "error[E0425]" in done.err
+    assert "[INFO]" not in done.err
+
+
+def test_quiet_says_nothing_when_all_is_well(project: Shell) -> None:
+    engine(project)
+    buildx(project, "hello")
+    done = build(project, "--quiet", "prod")
+    assert (done.status, done.out, done.err) == (0, "", "")
+
+
+def test_clean_removes_the_outputs_first(project: Shell) -> None:
+    engine(project)
+    buildx(project, "hello")
+    project.write("target/old")
+    project.write("lambda-package/old")
+    assert build(project, "-c", "prod").status == 0
+    assert not (project.project / "target/old").exists()
+    assert sorted(p.name for p in (project.project / "lambda-package").iterdir()) == ["bootstrap"]
+
+
+def test_several_binaries_make_one_package_each(project: Shell) -> None:
+    engine(project)
+    buildx(project, "one", "two")
+    done = build(project, "prod")
+    assert done.status == 0
+    assert "--bin NAME" in done.err
+    assert zipped(project, "lambda-deployment-one.zip") == X86
+    assert zipped(project, "lambda-deployment-two.zip") == X86
+
+
+@pytest.mark.parametrize("how", ["--bin", "default-run"])
+def test_one_of_several_binaries_can_be_chosen(project: Shell, how: str) -> None:
+    engine(project)
+    buildx(project, "one")
+    if how == "default-run":
+        manifest = project.project / "Cargo.toml"
+        manifest.write_text(manifest.read_text() + 'default-run = "one"\n')
+    assert build(project, "prod", *(["--bin", "one"] if how == "--bin" else [])).status == 0
+    assert "BIN=one" in project.calls("buildx")[0]
+    assert zipped(project) == X86
+
+
+def test_an_image_is_loaded_under_its_tag(project: Shell) -> None:
+    engine(project)
+    buildx(project, "hello")
+    assert build(project, "prod", "--image", "app:1").status == 0
+    _, image = project.calls("buildx")
+    assert image[-3:] == ["--load", "--tag", "app:1"]
+    assert image[image.index("--target") + 1] == "runtime"
+
+
+def test_no_binary_at_all_is_an_error(project: Shell) -> None:
+    engine(project)
+    buildx(project)
+    done = build(project, "prod")
+    assert done.status == 1
+    assert "the build made no binary" in done.err
+
+
+def test_a_build_without_docker_exits_3(project: Shell) -> None:
+    done = project.run("build-lambda.sh", "prod")
+    assert done.status == 3
+    assert "docker is not installed" in done.err
+    assert not (project.project / "target").exists()
+
+
+@pytest.mark.parametrize("method", ["docker", "prod", "dev"])
+def test_validate_exits_1_without_docker(project: Shell, method: str) -> None:
+    done = project.run("build-lambda.sh", "--validate", method)
+    assert done.status == 1
+    assert "the environment is not fit to build" in done.err
+
+
+def test_validate_changes_nothing(project: Shell) -> None:
+    project.stub("docker", probe(STAND_INS))
+    buildx(project)
+    project.stubs.pop("buildx")
+    before = sorted(project.project.rglob("*"))
+    assert build(project, "--validate", "--clean").status == 0
+    assert sorted(project.project.rglob("*")) == before
+
+
+def test_validate_of_a_directory_without_manifest_exits_1(shell: Shell) -> None:
+    assert shell.run("build-lambda.sh", "--validate").status == 1
+
+
+def test_a_dry_run_prints_the_commands_and_runs_nothing(project: Shell) -> None:
+    engine(project)
+    project.stub("buildx", Answer(times=0))
+    done = build(project, "--dry-run", "--clean", "prod", "--image", "t", CARGO_FLAGS="-F 'a b'")
+    assert done.status == 0
+    lines = done.out.splitlines()
+    assert lines[0].startswith("rm -rf target lambda-package lambda-deployment.zip")
+    assert re.search(r"/buildx build .*--target package .*--output type=local", lines[1])
+    assert "'CARGO_FLAGS=-F" in lines[1] or "CARGO_FLAGS=-F\\ " in lines[1]
+    assert "--target runtime" in lines[2]
+    assert sorted(p.name for p in project.project.iterdir()) == ["Cargo.toml", "src"]
+    assert not (project.root / "state").exists()
+
+
+def test_a_dry_run_needs_no_engine(project: Shell) -> None:
+    done = project.run("build-lambda.sh", "--dry-run", "prod")
+    assert done.status == 0
+    assert "docker buildx build" in done.out
+    assert "BUILD_IMAGE=rust:1.85-slim-bookworm" in done.out
+
+
+@pytest.mark.parametrize("method", ["local", "native", "dev", "codebuild"])
+def test_every_method_has_a_dry_run(project: Shell, method: str) -> None:
+    done = project.run("build-lambda.sh", method, "--dry-run")
+    assert done.status == 0
+    expected = {
+        "local": "cargo build --release --target x86_64-unknown-linux-gnu ",
+        "native": "cargo build --release ",
+        "dev": f"{SCRIPTS}/dev-container.sh build",
+        "codebuild": "buildspec.yml",
+    }
+    assert expected[method] in done.out
+    assert sorted(p.name for p in project.project.iterdir()) == ["Cargo.toml", "src"]
+
+
+def test_codebuild_writes_its_files_and_builds_nothing(project: Shell) -> None:
+    for name in ("docker", "buildx", "cargo"):
+        project.stub(name, Answer(times=0))
+    assert build(project, "codebuild").status == 0
+    made = {p.name for p in project.project.iterdir()} - {"Cargo.toml", "src"}
+    assert made == {"buildspec.yml", "codebuild-project-template.json"}
+
+
+def test_a_binary_of_another_architecture_is_not_packaged(project: Shell) -> None:
+    project.write("target/release/hello").write_bytes(ARM)
+    done = build(project, "--package-only", "--arch", "x86_64")
+    assert done.status == 1
+    assert "is built for arm64, not for x86_64" in done.err
+    assert not (project.project / "lambda-deployment.zip").exists()
+
+
+@pytest.mark.parametrize("name", ["with space", "quo'te", "new\nline", "ünïcode", "-x", "a,b\n"])
+def test_a_project_may_lie_anywhere(shell: Shell, name: str) -> None:
+    shell.project = shell.root / name
+    shell.project.mkdir()
+    shell.cargo_project()
+    engine(shell)
+    buildx(shell, "hello")
+    done = build(shell, "prod")
+    assert done.status == 0, done.err
+    assert zipped(shell) == X86
+    (call,) = shell.calls("buildx")
+    assert re.fullmatch(r"[0-9a-f]{16}-[0-9]+", Path(call[-3]).name)
+
+
+def test_verbose_shows_the_commands(project: Shell) -> None:
+    engine(project)
+    buildx(project, "hello")
+    done = build(project, "-v", "prod")
+    assert done.status == 0
+    assert f"+ {project.root}/stubs/buildx build --progress=plain" in done.err
+
+
+DEV = """#!/bin/sh
+printf '%s\\n' "$*" >>dev-calls
+{does}
+exit {status}
+"""
+
+
+def dev_container(shell: Shell, status: int, does: str = ":") -> Path:
+    """Copy the scripts beside a dev-container.sh that ends as told; return their directory."""
+    copy = shell.root / "copy" / "scripts"
+    copy.mkdir(parents=True)
+    for name in ("build-lambda.sh", "lib"):
+        (copy / name).symlink_to(SCRIPTS / name)
+    (copy.parent / "Dockerfile.optimized").touch()
+    (copy / "dev-container.sh").write_text(DEV.format(status=status, does=does))
+    (copy / "dev-container.sh").chmod(0o755)
+    return copy
+
+
+def run_dev(shell: Shell, copy: Path, *arguments: str) -> Completed:
+    code = f'SCRIPTS={copy}; main dev "$@"'
+    words = " ".join(arguments)
+    return shell.source(
+        "build-lambda.sh",
+        f"set -- {words}; {code}",
+        LAYERPROOF_BUILDX=str(shell.root / "stubs" / "buildx"),
+    )
+
+
+def test_dev_packages_what_the_dev_container_built(project: Shell) -> None:
+    (project.root / "elf").write_bytes(X86 + b"dev")
+    copy = dev_container(
+        project,
+        0,
+        f"mkdir -p target/debug; cp {project.root}/elf target/debug/hello; "
+        "printf 'profile=debug\\nbin=hello\\npath=target/debug/hello\\n'"
+        " >target/.layerproof/last-build",
+    )
+    done = run_dev(project, copy, "--bin", "hello")
+    assert done.status == 0, done.err
+    assert (project.project / "dev-calls").read_text() == "build --bin hello\n"
+    assert zipped(project) == X86 + b"dev"
+    assert build(project, "--package-only").status == 0
+    assert zipped(project) == X86 + b"dev"
+
+
+def test_a_dev_container_that_cannot_start_falls_back_to_production(project: Shell) -> None:
+    engine(project)
+    buildx(project, "hello")
+    done = run_dev(project, dev_container(project, 3))
+    assert done.status == 0, done.err
+    assert "[WARNING] the dev container cannot be started" in done.err
+    assert len(project.calls("buildx")) == 1
+    assert zipped(project) == X86
+
+
+def test_a_dev_build_that_fails_does_not_fall_back(project: Shell) -> None:
+    done = run_dev(project, dev_container(project, 1))
+    assert done.status == 1
+    assert "build failed" in done.err
+    assert not (project.project / "lambda-deployment.zip").exists()
