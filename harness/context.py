@@ -10,13 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Literal
 
+from harness.dockerignore import NOTHING, Ignore, Verdict
 from harness.errors import ProjectError
 from harness.model import Directory, Edit, Entry, File, Link, Tree
 
@@ -262,25 +263,32 @@ def of_tree(tree: Tree, *, mtime_ns: int = 0) -> Context:
     return Context(records, texts)
 
 
-def of_directory(root: Path, *, skip: Iterable[str] = ()) -> Context:
-    """Walk `root` and return its snapshot; `skip` names top-level entries to leave out.
+def of_directory(root: Path, *, ignore: Ignore = NOTHING) -> Context:
+    """Walk `root` and return its snapshot, without what `ignore` keeps from the builder.
 
-    Raises ProjectError when `root` is no directory that can be listed.
+    Ignored directories are not read at all. Raises ProjectError when `root` is no directory that
+    can be listed.
     """
     records: dict[str, Record] = {}
     texts: dict[str, bytes] = {}
-    skipped = frozenset(skip)
+    verdicts: dict[str, Verdict] = {}
     try:
-        pending = [(entry, entry.name) for entry in os.scandir(root) if entry.name not in skipped]
+        pending = [(entry, entry.name) for entry in os.scandir(root)]
     except OSError as error:
         raise ProjectError(
             "the build context cannot be listed", where=str(root), context=(str(error),)
         ) from error
     while pending:
         entry, path = pending.pop()
+        verdict = ignore.judge(path, verdicts.get(path.rpartition("/")[0]))
+        if verdict.excluded:
+            is_directory = entry.is_dir(follow_symlinks=False)
+            if not (is_directory and ignore.may_hold_sent(path, verdict)):
+                continue
         try:
             status = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
+                verdicts[path] = verdict
                 pending += [(below, f"{path}/{below.name}") for below in os.scandir(entry.path)]
             records[path] = _record(entry, status, path, texts)
         except OSError as error:
@@ -288,7 +296,10 @@ def of_directory(root: Path, *, skip: Iterable[str] = ()) -> Context:
                 continue
             reason = error.strerror or str(error)
             records[path] = Record("unreadable", 0, reason=reason)
-    return Context(records, texts)
+    snapshot = Context(records, texts)
+    if not ignore.rules:
+        return snapshot
+    return snapshot.kept(lambda path: path not in verdicts or not verdicts[path].excluded)
 
 
 def _record(

@@ -7,8 +7,9 @@ is stood for by where it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal
 
 from harness import dockerignore
@@ -53,6 +54,8 @@ class BuildState:
     outputs: Mapping[tuple[int, tuple[Selector, ...]], bytes] = field(default_factory=dict)
     declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ignore: str | None = None
+    write_to: Callable[[Path], None] | None = None
+    """Writes the context into a directory, where a build of it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +253,9 @@ class _Evaluator:
         for each in selectors:
             files.update(explicit(layered, each))
         content = digest(*(part for k in sorted(files) for part in (k.encode(), files[k])))
-        return Content("over", digest(group, content), group, files, layered.image, origin=index)
+        return Content(
+            "over", digest(group, content), group, files, layered.image, origin=layered.vertex
+        )
 
     def layered(self, index: int | None) -> Layered:
         """Return what is known of the files that a vertex leaves."""
