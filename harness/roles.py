@@ -154,7 +154,8 @@ def _roles_along(graph: Graph, main: int) -> list[tuple[Step, Role]]:
 def _runtimes(graph: Graph, main: int | None) -> list[int]:
     """Return the stages that are made to be run and hold what the main build made.
 
-    Nothing builds upon them. The last stage of the file is one even if it compiles itself.
+    Nothing builds upon them. The last stage of the file is one even if it compiles itself, or
+    takes what it ships from a stage that it should not.
     """
     last = len(graph.dockerfile.stages) - 1
     found = []
@@ -163,8 +164,11 @@ def _runtimes(graph: Graph, main: int | None) -> list[int]:
         reached = graph.reached_from(index)
         if graph.derived(index) or graph.is_export(index) or graph.only_checks(index, main):
             continue
-        if (main is None or main in reached) and (index != main or index == last):
+        used = graph.users(index) and index != last
+        if (main is None or main in reached) and not used and (index != main or index == last):
             found.append(index)
+    if not found and main is not None and main not in graph.chain(last):
+        found = [] if graph.is_export(last) else [last]
     return found
 
 

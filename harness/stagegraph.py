@@ -24,6 +24,12 @@ _MANIFESTS: Final = re.compile(
     r"|recipe\.json|\.cargo|config(\.toml)?|\*\.(toml|lock)|clippy\.toml|rustfmt\.toml|deny\.toml"
 )
 _SOURCE: Final = re.compile(r"(src|crates|packages|lib|libs|apps?|services?|members|bin|\w+\.rs)")
+_NO_CRATE: Final = re.compile(
+    r"README|CHANGELOG|CONTRIBUTING|LICENSE|NOTICE|Makefile|Dockerfile|justfile|docs?|tests?|benches"
+    r"|examples|scripts?|assets|static|templates|migrations|deploy|infra|docker|certs?|ci|etc|config"
+    r"|proto|\w+\.\w+|.*[*$].*",
+    re.IGNORECASE,
+)
 WHOLE: Final = frozenset({".", "./", "", "*", "/", "./*", "**", "./."})
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
 
@@ -184,13 +190,20 @@ def is_manifest(path: str) -> bool:
     )
 
 
-def is_source(path: str) -> bool:
-    """Return whether a context path names the project's source, or more than its manifests."""
+def is_source(path: str, *, inside: bool = True) -> bool:
+    """Return whether a context path names the project's source, or more than its manifests.
+
+    `inside` tells that it is copied to a place in the working directory: there an unknown
+    directory is taken for one of its crates.
+    """
     if path in WHOLE:
         return True
     if is_manifest(path) or path.endswith("build.rs"):
         return False
-    return any(_SOURCE.fullmatch(part) for part in PurePosixPath(path).parts)
+    parts = PurePosixPath(path).parts
+    if any(_SOURCE.fullmatch(part) for part in parts):
+        return True
+    return inside and not _NO_CRATE.fullmatch(parts[-1]) and "." not in parts[-1]
 
 
 @dataclass(slots=True)
@@ -262,7 +275,8 @@ class _Walker:
         name = instruction.flag("from")
         source = self.dockerfile.stage(name) if name else None
         copied = tuple(s for s in transfer.sources if not _URL.match(s)) if not name else ()
-        brings = any(is_source(path) for path in copied)
+        inside = f"{destination}/".startswith(state.directory.rstrip("/") + "/")
+        brings = any(is_source(path, inside=inside) for path in copied)
         if source is not None:
             brings = any(self.is_source_of(source.index, path) for path in transfer.sources)
         if brings:

@@ -13,12 +13,14 @@ from harness.structure_model import Facts, Found, Rule
 _VOLATILE: Final = re.compile(
     r"(.*_)?(BUILD|COMMIT|GIT|VCS|CI|SOURCE|RELEASE|JOB|PIPELINE|RUN)_?"
     r"(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID|NUMBER|NUM|BRANCH|TAG|DESCRIBE)"
+    r"|((APP|PACKAGE|CRATE|SERVICE|IMAGE|LAMBDA|FUNCTION)_)?VERSION"
     r"|(.*_)?(TIMESTAMP|CACHE_?BUST(ER)?|COMMIT|REVISION|NONCE|DATE|NOW)(_.*)?",
     re.IGNORECASE,
 )
 _UNNEEDED: Final = re.compile(
     r"(README|CHANGELOG|CONTRIBUTING|LICENSE|NOTICE)(\.\w+|\*|\.\*)?|.*\.md|docs?|tests?|benches"
-    r"|examples|Makefile|Dockerfile.*|\.git|\.github|scripts",
+    r"|examples|Makefile|Dockerfile.*|\.git|\.github|scripts|assets|static|templates|migrations"
+    r"|deploy|infra|docker",
     re.IGNORECASE,
 )
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
@@ -104,8 +106,9 @@ def _volatile_names(instruction: Instruction, escape: str) -> list[str]:
         return []
     found = []
     for name, value in instructions.assignments(instruction, escape=escape):
-        used = re.findall(r"\$\{?(\w+)", value or "") if instruction.keyword == "ENV" else []
-        if any(_VOLATILE.fullmatch(each) for each in (name, *used)):
+        is_env = instruction.keyword == "ENV"
+        names = re.findall(r"\$\{?(\w+)", value or "") if is_env else [name]
+        if any(_VOLATILE.fullmatch(each) for each in names):
             found.append(name)
     return found
 

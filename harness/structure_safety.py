@@ -24,7 +24,7 @@ _SECRET_FILE: Final = re.compile(
 )
 _SETUID: Final = re.compile(r"0?[2-7][0-7]{3}|[ugoa]*\+[rwxt]*s[rwxst]*")
 _STICKY: Final = re.compile(r"0?1[0-7]{3}")
-_WRITABLE: Final = re.compile(r"0?[0-7]{2}[2367]|[goa]*[oa][goa]*[+=][rx]*w[rwx]*|\+[rx]*w[rwx]*")
+_WRITABLE: Final = re.compile(r"0?[0-7]{2}[2367]|[ugoa]*[oa][ugoa]*[+=][rx]*w[rwx]*|\+[rx]*w[rwx]*")
 _SECRETS: Final = "/run/secrets/"
 _OUTSIDE_LAYERS: Final = ("/dev/", "/run/", "/proc/", "$", "&")
 

@@ -1,0 +1,138 @@
+"""Structure checks: each rule finds what it names at its line, and good Dockerfiles pass.
+
+A bad example is a good design with one edit, so that nothing else can be what is found.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import dockerfile, dockerignore, structure
+from harness.model import Dockerfile
+from harness.structure_model import Finding
+
+ROOT = Path(__file__).parents[2]
+DESIGNS = ROOT / "fixtures" / "dockerfiles" / "designs"
+GOOD = [ROOT / "Dockerfile.optimized", *sorted(DESIGNS.iterdir())]
+IGNORE = dockerignore.parse("target\n.git\n")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """An edit of a good design that one rule must find at the first line that holds `at`."""
+
+    rule: str
+    design: str
+    old: str
+    new: str
+    at: str = ""
+
+
+REGRESSIONS = ROOT / "fixtures" / "dockerfiles" / "regressions.toml"
+BAD = [Bad(**entry) for entry in tomllib.loads(REGRESSIONS.read_text())["bad"]]
+
+NEEDS_FILES = {"toolchain-after-dependencies": {"Cargo.lock", "rust-toolchain.toml"}}
+
+
+def _edited(bad: Bad) -> Dockerfile:
+    text = (DESIGNS / f"{bad.design}.Dockerfile").read_text()
+    assert bad.old in text
+    return dockerfile.parse(text.replace(bad.old, bad.new))
+
+
+def _line(parsed: Dockerfile, part: str) -> int:
+    return parsed.text[: parsed.text.index(part)].count("\n") + 1
+
+
+def _check(parsed: Dockerfile, rule: str | None = None) -> tuple[Finding, ...]:
+    files = NEEDS_FILES.get(rule or "")
+    return structure.check(parsed, ignore=IGNORE, files=files)
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda p: p.stem)
+def test_a_good_dockerfile_has_no_finding(path: Path) -> None:
+    parsed = dockerfile.load(path)
+    assert [structure.render(parsed, f) for f in _check(parsed)] == []
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda b: f"{b.rule}-{b.design}")
+def test_one_edit_of_a_good_dockerfile_is_found_at_its_line(bad: Bad) -> None:
+    parsed = _edited(bad)
+    found = [f for f in _check(parsed, bad.rule) if f.rule == bad.rule]
+    assert found, [(f.rule, f.line) for f in _check(parsed, bad.rule)]
+    if bad.at:
+        assert _line(parsed, bad.at) in {f.line for f in found}
+
+
+def test_every_rule_has_an_example_that_it_finds() -> None:
+    tested = {bad.rule for bad in BAD} | {"single-stage", "ignore-file", "lock-file-ignored"}
+    assert tested == {rule.id for rule in structure.RULES}
+
+
+def test_what_a_finding_says_is_complete() -> None:
+    parsed = dockerfile.parse("FROM rust:1.85\nCOPY . .\nRUN cargo build --release\nUSER 1\n")
+    finding = next(f for f in structure.check(parsed) if f.rule == "no-dependency-layer")
+    assert structure.render(parsed, finding) == (
+        "Dockerfile:3: dependencies are compiled in the same RUN as the project's source "
+        "[no-dependency-layer]\n"
+        "    3 | RUN cargo build --release\n"
+        "  why: Every edit of the source compiles every dependency again.\n"
+        "  instead: Copy manifests and lock file first, compile the dependencies from them (cargo "
+        "chef cook, or cargo build with stand-ins for the source), then copy the source."
+    )
+
+
+def test_a_single_stage_is_found_and_told_apart_from_a_shipped_build_stage() -> None:
+    text = "FROM rust:1.85\nCOPY . .\nRUN cargo build --release\nUSER 1\n"
+    assert [(f.rule, f.line) for f in structure.check(dockerfile.parse(text))] == [
+        ("single-stage", 1),
+        ("manifests-after-source", 2),
+        ("no-dependency-layer", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ignore", "missing"), [("", ["target/", ".git/"]), ("target", [".git/"]), ("*\n!src", [])]
+)
+def test_an_ignore_file_must_name_target_and_git(ignore: str, missing: list[str]) -> None:
+    parsed = dockerfile.load(DESIGNS / "chef.Dockerfile")
+    found = structure.check(parsed, ignore=dockerignore.parse(ignore))
+    assert {f.message.split()[0] for f in found if f.rule == "ignore-file"} == set(missing)
+
+
+def test_an_ignored_lock_file_is_found() -> None:
+    parsed = dockerfile.load(DESIGNS / "stubs.Dockerfile")
+    found = structure.check(parsed, ignore=dockerignore.parse("target\n.git\n*.lock"))
+    assert [f.rule for f in found] == ["lock-file-ignored"]
+
+
+def test_a_rule_can_be_allowed() -> None:
+    parsed = _edited(next(b for b in BAD if b.rule == "runs-as-root"))
+    assert structure.check(parsed, ignore=IGNORE, allowed=("runs-as-root",)) == ()
+
+
+QUIET = [
+    "FROM rust:1.85 AS b\nENV SOURCE_DATE_EPOCH=0\nCOPY certs/ca.crt /usr/local/share/ca.crt\n"
+    "COPY Cargo.toml Cargo.lock ./\nCOPY crates/a/Cargo.toml crates/a/\nRUN cargo chef cook -r\n"
+    "COPY . .\nRUN cargo build -r\nFROM debian:12\nCOPY --from=b /target/release/app /app\nUSER 1\n"
+    "ENTRYPOINT [\"/app\"]\n",
+    "ARG BUILD_DATE\nFROM scratch\n",
+    "FROM rust:1.85 AS b\nCOPY Cargo.toml Cargo.lock ./\nRUN make deps\nCOPY . .\nRUN make\n"
+    "FROM debian:12\nCOPY --from=b /out/app /app\nUSER 1\nENTRYPOINT [\"/app\"]\n",
+    "FROM node:20-slim\nRUN npm ci\nUSER node\nCMD [\"node\", \"x.js\"]\n",
+    "FROM debian:12\nENV KEY_FILE=/run/secrets/k SSH_AUTH_SOCK=/s CACHE_KEY=a\nUSER 1\n",
+    "FROM debian:12\nRUN chmod 1777 /tmp && chmod +x /a && chmod 0755 /b\nUSER 1\n",
+    "FROM rust:1.85-alpine AS b\nCOPY Cargo.* ./\n"
+    "RUN mkdir src; set -e; echo 'fn main(){}'>src/main.rs; cargo build -r || exit 1\n"
+    "COPY src src\nARG GIT_SHA\nRUN touch src/main.rs && cargo build -r\n"
+    "FROM scratch\nCOPY --from=b /target/release/app /app\nUSER 1\nENTRYPOINT [\"/app\"]\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", QUIET)
+def test_what_is_not_wrong_is_not_found(text: str) -> None:
+    assert [(f.rule, f.line) for f in structure.check(dockerfile.parse(text))] == []
