@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import posixpath
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from harness.context import Context
 from harness.errors import UsageError
 
-_DEPENDENCIES: Final = ("dependencies", "dev-dependencies", "build-dependencies")
+_COMPILED: Final = ("dependencies", "build-dependencies")
+_DEPENDENCIES: Final = (*_COMPILED, "dev-dependencies")
 _CONFIGS: Final = (".cargo/config.toml", ".cargo/config")
 _BUILD_TOOLS: Final = ("rustc", "rustc-wrapper", "rustc-workspace-wrapper")
 
@@ -37,7 +38,7 @@ def _path_dependencies(context: Context) -> Iterator[str]:
     """Yield the folders of path dependencies that are not members of the root workspace."""
     members = _members(context)
     for folder, manifest in _manifests(context):
-        for path in _paths(manifest):
+        for path in _paths(manifest, _DEPENDENCIES):
             target = _joined(folder, path)
             if target is not None and target not in members:
                 yield target
@@ -45,34 +46,75 @@ def _path_dependencies(context: Context) -> Iterator[str]:
 
 
 def _patched_crates(context: Context) -> Iterator[str]:
-    """Yield the folders that `[patch]` puts in the place of registry crates."""
-    for folder, manifest in _manifests(context):
-        for crates in _tables(manifest.get("patch")):
-            for crate in _tables(crates):
-                target = _joined(folder, crate.get("path"))
-                if target is not None:
-                    yield target
+    """Yield the crates of the tree that replace registry ones, and what they depend on by path.
+
+    Crates of a registry are compiled against these, so they count as dependencies.
+    """
+    manifests = dict(_manifests(context))
+    pending = list(_replacements(context, manifests))
+    found: set[str] = set()
+    while pending:
+        folder = pending.pop()
+        if folder in found:
+            continue
+        found.add(folder)
+        for path in _paths(manifests.get(folder, {}), _COMPILED):
+            target = _joined(folder, path)
+            if target is not None:
+                pending.append(target)
+        pending += _inherited(context, manifests.get(folder, {}))
+    yield from found
+
+
+def _replacements(context: Context, manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the folders that `[patch]`, `[replace]` and the configuration's `paths` name."""
+    for folder, manifest in manifests.items():
+        crates = [crate for source in _tables(manifest.get("patch")) for crate in _tables(source)]
+        crates += _tables(manifest.get("replace"))
+        for crate in crates:
+            target = _joined(folder, crate.get("path"))
+            if target is not None:
+                yield target
+    for name in _CONFIGS:
+        for path in _strings((_parsed(context, name) or {}).get("paths")):
+            target = _joined("", path)
+            if target is not None:
+                yield target
+
+
+def _inherited(context: Context, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the folders of path dependencies that a crate takes over from its workspace."""
+    workspace = (_parsed(context, "Cargo.toml") or {}).get("workspace")
+    shared = workspace.get("dependencies") if isinstance(workspace, Mapping) else None
+    if not isinstance(shared, Mapping):
+        return
+    for table in (manifest, *_tables(manifest.get("target"))):
+        for kind in _COMPILED:
+            named = table.get(kind)
+            for name, dependency in named.items() if isinstance(named, Mapping) else ():
+                entry = shared.get(name)
+                inherits = isinstance(dependency, Mapping) and dependency.get("workspace")
+                if inherits and isinstance(entry, Mapping):
+                    target = _joined("", entry.get("path"))
+                    if target is not None:
+                        yield target
 
 
 def _directory_sources(context: Context) -> Iterator[str]:
     """Yield what cargo's configuration names: directory sources, local registries, tools."""
     for name in _CONFIGS:
-        config = _parsed(context, name)
-        if config is None:
-            continue
+        config = _parsed(context, name) or {}
         named: list[object] = []
         for source in _tables(config.get("source")):
             named += (source.get("directory"), source.get("local-registry"))
-        for target in _tables(config.get("target")):
-            named.append(target.get("linker"))
+        named += (target.get("linker") for target in _tables(config.get("target")))
         build = config.get("build")
         if isinstance(build, Mapping):
             named += (build.get(tool) for tool in _BUILD_TOOLS)
         for each in named:
             path = _joined("", each)
-            if path is not None:
+            if path:
                 yield path
-        return
 
 
 _SETS: Final[Mapping[str, Callable[[Context], Iterable[str]]]] = {
@@ -125,13 +167,13 @@ def _parsed(context: Context, path: str) -> Mapping[str, Any] | None:
         return None
 
 
-def _paths(manifest: Mapping[str, Any]) -> Iterator[object]:
+def _paths(manifest: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[object]:
     tables = [manifest, *_tables(manifest.get("target"))]
     workspace = manifest.get("workspace")
     if isinstance(workspace, Mapping):
         tables.append(workspace)
     for table in tables:
-        for kind in _DEPENDENCIES:
+        for kind in kinds:
             for dependency in _tables(table.get(kind)):
                 yield dependency.get("path")
 
