@@ -182,6 +182,12 @@ stop_engine() { # NAME; with the lock held
 }
 
 remove_data() { # NAME
+  local container dir
+  for container in "$(engine_dir "$1")"/data/containers/*; do
+    for dir in /sys/fs/cgroup/docker/"${container##*/}" /sys/fs/cgroup/*/docker/"${container##*/}"; do
+      rmdir "$dir" 2>/dev/null || : # empty since its processes are gone
+    done
+  done
   rm -rf --one-file-system "$(engine_dir "$1")"
 }
 

@@ -8,6 +8,10 @@ os_field() { # NAME of a field of os-release
   (. /etc/os-release 2>/dev/null && eval "printf '%s' \"\${$1:-}\"")
 }
 
+apt_etc() {
+  printf '/etc/apt\n'
+}
+
 # is_debian: with packages, and sources that name this release.
 is_debian() {
   [ "$(os_field ID)" = debian ] && command -v apt-get >/dev/null 2>&1
@@ -64,7 +68,8 @@ rewrite_one_line() {
 
 # write_sources SUITE DIR: apt sources for SUITE, derived from the configured ones, as files in DIR.
 write_sources() {
-  local suite="$1" dir="$2" etc="${LAYERPROOF_APT_ETC:-/etc/apt}" from file count=0
+  local suite="$1" dir="$2" etc from file count=0
+  etc="$(apt_etc)"
   from="$(os_field VERSION_CODENAME)"
   mkdir -p "$dir" || return
   for file in "$etc/sources.list" "$etc"/sources.list.d/*.list "$etc"/sources.list.d/*.sources; do

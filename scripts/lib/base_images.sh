@@ -107,7 +107,7 @@ is_image_ready() {
 ensure_base_images() {
   local missing='' name
   is_image_ready "$DEFAULT_BUILD_IMAGE" "$LOCAL_BUILD_IMAGE" || missing=rust
-  is_image_ready "$DEFAULT_RUNTIME_IMAGE" "$LOCAL_RUNTIME_IMAGE" || missing="$missing runtime"
+  is_image_ready "$DEFAULT_RUNTIME_IMAGE" "$LOCAL_RUNTIME_IMAGE" || missing="${missing:+$missing }runtime"
   [ -n "$missing" ] || return 0
   if ! has_made_images "$missing" && pull_images "$missing"; then
     return 0
@@ -127,7 +127,8 @@ has_made_images() { # NAMES
 
 pull_images() { # NAMES
   local name image
-  info "pulling base images (the engine has none to build on): $1"
+  ! is_offline || return 1
+  info "pulling base images, which the engine lacks: $1"
   for name in $1; do
     image="$DEFAULT_BUILD_IMAGE"
     [ "$name" = rust ] || image="$DEFAULT_RUNTIME_IMAGE"

@@ -113,9 +113,9 @@ engine_pid() {
   return 1
 }
 
-# escape_regex TEXT: TEXT as an extended regular expression, spaces as mountinfo writes them.
+# escape_regex PATH: what matches PATH, as mountinfo writes it, in an extended regular expression.
 escape_regex() {
-  printf '%s' "$1" | sed -e 's/[][\.*^$+?(){}|]/\\&/g' -e 's/ /\\\\040/g'
+  printf '%s' "$1" | sed -e 's/\\/\\134/g' -e 's/ /\\040/g' -e 's/[][\\.*^$+?(){}|]/\\&/g'
 }
 
 # container_processes NAME: pids whose root file system lies in NAME's data root (containers and build commands).

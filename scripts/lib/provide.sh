@@ -5,18 +5,25 @@
 # Each provide_X looks first and changes nothing where X is there; before it installs it says what and why.
 # It returns 3 with what to do where it cannot.
 
+# beat WORDS: until it is ended; its pauses hold no pipe of the caller's open.
+beat() {
+  local seconds=0 pause=''
+  exec >/dev/null 8>&- 9>&-
+  trap 'kill "$pause" 2>/dev/null; exit' TERM
+  while kill -0 $$ 2>/dev/null; do
+    sleep 10 2>/dev/null &
+    pause=$!
+    wait "$pause" || return 0
+    seconds=$((seconds + 10))
+    info "$1: ${seconds}s"
+  done
+}
+
 # with_heartbeat WORDS COMMAND...: runs COMMAND in the foreground and says every ten seconds that it goes on.
 with_heartbeat() {
   local words="$1" heart status=0
   shift
-  (
-    exec 8>&- 9>&-
-    seconds=0
-    while sleep 10 && kill -0 $$ 2>/dev/null; do
-      seconds=$((seconds + 10))
-      info "$words: ${seconds}s"
-    done
-  ) >/dev/null &
+  beat "$words" &
   heart=$!
   "$@" || status=$?
   kill "$heart" 2>/dev/null || :
@@ -95,8 +102,10 @@ provide_python() {
 
 # ---- Engine
 
-# is_engine_named: has the user said which engine, by environment or by docker's context?
+# is_engine_named: has the user said which engine, by environment or by docker's context? (Naming our private one
+# does not count: it can be started again.)
 is_engine_named() {
+  [ "${DOCKER_HOST:-}" != "$(engine_host main)" ] || return 1
   [ -z "${DOCKER_HOST:-}" ] && [ -z "${DOCKER_CONTEXT:-}" ] || return 0
   case "$(docker context show 2>/dev/null)" in '' | default) return 1 ;; esac
 }
@@ -207,7 +216,7 @@ provide_buildx() {
 
 # buildx_suite: Debian has it from trixie on, Ubuntu in every release that is maintained.
 buildx_suite() {
-  if is_debian && [ "$(os_field VERSION_ID)" = 12 ] || [ "$(os_field VERSION_ID)" = 11 ]; then
+  if is_debian && [ "$(os_field VERSION_ID)" = 12 ]; then
     printf 'trixie\n'
   else
     os_field VERSION_CODENAME
