@@ -45,9 +45,9 @@ cargo_compile() {
 
 # cargo_diagnose WORDS: what kind of failure it was: lock | registry | damage | code
 cargo_diagnose() {
-  if grep -q 'lock file .* needs to be updated but --locked was passed' "$1"; then
+  if grep -Eq 'lock file .* (needs to be updated but|because) --locked was passed' "$1"; then
     printf 'lock\n'
-  elif grep -Eq 'failed to (download|unpack package|fetch)|unable to update registry|failed to load source for|failed to query replaced source|checksum for .* (changed|could not be calculated)|failed to parse .*\.cargo-ok' "$1"; then
+  elif grep -Eiq 'failed to (download|unpack package|fetch)|unable to update registry|failed to load source for|failed to query replaced source|checksum for .* (changed|could not be calculated)|failed to parse .*\.cargo-ok' "$1"; then
     printf 'registry\n'
   elif grep -Eq 'found invalid metadata files|E0786|failed to (mmap|load) .*\.rmeta|file format not recognized|file in wrong format|malformed archive|failed to read .*\.fingerprint|internal error: entered unreachable code.*metadata|No such file or directory.*/layerproof/build/target' "$1"; then
     printf 'damage\n'

@@ -82,9 +82,7 @@ class Checkout:
 
     def start(self, *arguments: str, **env: str) -> AbstractContextManager[Running]:
         """Run the script beside the block."""
-        return process.background(
-            (str(SCRIPT), *arguments), cwd=self.path, env={**self.env, **env}
-        )
+        return process.background((str(SCRIPT), *arguments), cwd=self.path, env={**self.env, **env})
 
     def must(self, *arguments: str, **env: str) -> Completed:
         """Run the script, which is to succeed."""

@@ -110,9 +110,7 @@ def test_a_lock_file_that_does_not_fit_is_worked_around_and_left_alone(checkout:
     checkout.must("build")
     manifest = checkout.path / "Cargo.toml"
     manifest.write_text(manifest.read_text().replace("0.1.0", "0.2.0"))
-    checkout.write(
-        "src/main.rs", 'fn main() { println!("{}", env!("CARGO_PKG_VERSION")); }\n'
-    )
+    checkout.write("src/main.rs", 'fn main() { println!("{}", env!("CARGO_PKG_VERSION")); }\n')
     lock = (checkout.path / "Cargo.lock").read_bytes()
     built = checkout.must("build")
     assert "Cargo.lock does not fit" in built.err

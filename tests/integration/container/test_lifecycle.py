@@ -85,9 +85,7 @@ MOVES: tuple[tuple[Callable[[Checkout], None], str], ...] = (
 
 
 @pytest.mark.parametrize(("move", "state"), MOVES, ids=[move.__name__ for move, _ in MOVES])
-def test_a_build_recovers(
-    checkout: Checkout, move: Callable[[Checkout], None], state: str
-) -> None:
+def test_a_build_recovers(checkout: Checkout, move: Callable[[Checkout], None], state: str) -> None:
     checkout.must("start")
     move(checkout)
     told = checkout.status()

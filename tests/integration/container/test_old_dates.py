@@ -98,7 +98,8 @@ def test_in_a_workspace_the_members_are_compiled(checkout: Checkout, member: str
         + '[workspace]\nmembers = ["crates/*"]\n'
     )
     checkout.write(
-        "crates/u/Cargo.toml", f'[package]\nname = "{member}"\nversion = "0.1.0"\nedition = "2021"\n'
+        "crates/u/Cargo.toml",
+        f'[package]\nname = "{member}"\nversion = "0.1.0"\nedition = "2021"\n',
     )
     library = checkout.write("crates/u/src/lib.rs", "pub const N: u32 = 1;\n")
     crate = member.replace("-", "_")

@@ -19,7 +19,7 @@ from tests.integration.container.conftest import SCRIPT, Checkout, main_rs
 
 PATHS = (
     "with space",
-    "quote'd \"twice\"",
+    'quote\'d "twice"',
     "comma,source=elsewhere",
     "colon:ro",
     "new\nline",
@@ -109,16 +109,18 @@ def open_socket(checkout: Checkout) -> Iterator[str]:
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 
-    def serve() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            server = socket.socket(socket.AF_UNIX)
+    def pass_on(client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server:
             server.connect(target)
-            for pair in ((client, server), (server, client)):
-                threading.Thread(target=pump, args=pair, daemon=True).start()
+            back = threading.Thread(target=pump, args=(server, client), daemon=True)
+            back.start()
+            pump(client, server)
+            back.join()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=pass_on, args=listener.accept()[:1], daemon=True).start()
 
     threading.Thread(target=serve, daemon=True).start()
     try:
@@ -137,12 +139,13 @@ def as_user(checkout: Checkout, *arguments: str, url: str) -> process.Completed:
     if not scripts.exists():
         shutil.copytree(SCRIPT.parent, scripts)
         shutil.copy2(checkout.engine.buildx, checkout.path.with_name("docker-buildx"))
+        checkout.path.with_name("home").mkdir()
+        give_to_user(checkout.path.with_name("home"))
     env = {
         **checkout.env,
         "DOCKER_HOST": url,
-        "HOME": str(checkout.path),
+        "HOME": str(checkout.path.with_name("home")),
         "LAYERPROOF_BUILDX": str(checkout.path.with_name("docker-buildx")),
-        "BUILDX_CONFIG": str(checkout.path / ".buildx"),
     }
     command = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
     return process.run(
