@@ -79,12 +79,14 @@ def words(stream: str) -> str:
 
 def crates_compiled(vertices: Iterable[Vertex]) -> tuple[str, ...]:
     """Return `name version` of each crate that cargo said it compiles, in order."""
-    return tuple(
-        f"{found['name']} {found['version']}"
-        for vertex in vertices
-        if vertex.outcome is Outcome.EXECUTED
-        for found in _CRATE.finditer(_ESCAPE.sub("", vertex.log))
-    )
+    ran = (vertex for vertex in vertices if vertex.outcome is Outcome.EXECUTED)
+    return tuple(crate for vertex in ran for crate in compiled_in(vertex.log))
+
+
+def compiled_in(log: str) -> tuple[str, ...]:
+    """Return `name version` of each crate that a log of cargo's speaks of, in order."""
+    found = _CRATE.finditer(_ESCAPE.sub("", log))
+    return tuple(f"{crate['name']} {crate['version']}" for crate in found)
 
 
 def _vertex(record: _Record) -> Vertex:

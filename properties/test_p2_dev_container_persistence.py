@@ -1,0 +1,106 @@
+"""P2, dev container persistence: one container serves a series of dev builds and keeps what it
+compiled.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from harness import strategies
+from harness.judge import Judge, Tally
+from harness.model import EditClass
+from harness.projects import Blueprint, render
+from harness.report import Row
+from harness.scenario import Bench
+from harness.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
+from harness.strategies import IDLE_EDITS, SOURCE_EDITS, Plan
+from properties.common import dev_truth, same_lines
+
+pytestmark = pytest.mark.property("P2")
+EDITS = (*SOURCE_EDITS, *IDLE_EDITS, EditClass.REVERT)
+
+
+@given(data=st.data())
+def test_one_container_serves_every_dev_build_and_keeps_what_it_compiled(
+    data: st.DataObject, bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Same id and start time throughout; after the first build no dependency is compiled."""
+    start = strategies.blueprints(shape=bench.subject.shape, binary=bench.subject.binary)
+    plan = data.draw(strategies.plans(start=start, classes=EDITS, most=3))
+    with (
+        tally.scenario(),
+        bench.workspace(render(plan.start).tree) as workspace,
+        scripted(workspace) as dev,
+    ):
+        judge_plan(plan, dev, judge=judge)
+
+
+def judge_plan(plan: Plan, dev: Scripted, *, judge: Judge) -> None:
+    """Build each state in turn; the container and what it compiled have to stay."""
+    story = [f"dev build of {plan!r}"]
+    project = render(plan.start)
+    dependencies = set(project.dependencies)
+    first = build(dev, story, judge)
+    before = the_container(dev, story, judge)
+    judge_output(plan.start, dev, first, story, judge)
+    for step in plan.steps:
+        event(f"edit: {step.edit.edit_class.value}")
+        dev.workspace.edit(step.edit, old=step.old)
+        story.append(f"{step!r}, dev build")
+        seen = build(dev, story, judge)
+        after = the_container(dev, story, judge)
+        judge(
+            "Another container served this build.",
+            holds=(before.id, before.started_at) == (after.id, after.started_at),
+            scenario=story,
+            rows=[
+                Row("container", before.id[:12], after.id[:12]),
+                Row("started at", before.started_at, after.started_at),
+            ],
+        )
+        again = [c for c in seen.crates_compiled if c.split()[0] in dependencies]
+        judge(
+            "A dependency that was compiled before was compiled again.",
+            holds=not again,
+            scenario=story,
+            rows=[Row(crate, "kept", "compiled") for crate in again],
+            log=seen.log,
+        )
+        judge_output(step.after, dev, seen, story, judge)
+
+
+def build(dev: Scripted, story: list[str], judge: Judge) -> ScriptRun:
+    """Run a dev build that has to succeed."""
+    seen = dev.run(DEV_CONTAINER, "build")
+    judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
+    return seen
+
+
+def the_container(dev: Scripted, story: list[str], judge: Judge) -> Container:
+    """Return the one running container that mounts the project."""
+    found = dev.containers()
+    judge(
+        "Not exactly one running container mounts the project.",
+        holds=[container.state for container in found] == ["running"],
+        scenario=story,
+        rows=[Row("containers", "running", ", ".join(c.state for c in found) or "none")],
+    )
+    return found[0]
+
+
+def judge_output(
+    blueprint: Blueprint, dev: Scripted, seen: ScriptRun, story: list[str], judge: Judge
+) -> None:
+    """Every binary of the project prints what the current source says."""
+    rows = [
+        Row(name, expected, dev.printed(name)) for name, expected in dev_truth(blueprint).items()
+    ]
+    judge(
+        "A binary is not that of the current source.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        log=seen.log,
+    )
