@@ -296,8 +296,8 @@ def compare(built: Built, predicted: Sequence[PlacedPrediction]) -> tuple[Findin
         name = f"{truth[lines[0]]} {vertex.instruction}"
         verdict = _verdict(vertex.prediction, outcome) if len(seen) < 2 else Verdict.DISAGREED
         findings.append(Finding(lines[0], name, vertex.prediction, outcome, verdict, because))
-    for line, vertex in left.items():
-        findings.append(Finding(line, vertex.name, None, vertex.outcome, Verdict.DISAGREED))
+    for line, other in left.items():
+        findings.append(Finding(line, other.name, None, other.outcome, Verdict.DISAGREED))
     return tuple(findings)
 
 
