@@ -85,8 +85,8 @@ setup: ## Find or provide Python packages, engine, buildx and base images
 verify: ## Build the sample in prod and dev mode, invoke it, check the properties
 	@$(ROOT); "$$scripts/verify.sh"
 
-test: ## Run the tests: unit, integration, properties
-	@$(ROOT); "$$scripts/test.sh"
+test: ## Run the tests: unit, integration, properties; in a cargo project, its own
+	@if [ -f Cargo.toml ]; then $(IN_PROJECT); $(CARGO); run_cargo test; else $(ROOT); exec "$$scripts/test.sh"; fi
 
 bench: ## Measure the builds side by side
 	@$(ROOT); "$$scripts/setup.sh" && cd -- "$$root" && .venv/bin/python -m benchmarks
