@@ -1,0 +1,168 @@
+"""P3, automatic lifecycle: after any dev build, whatever the container went through before it, a
+healthy and current container is up and the build ran in it; and `status` never lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from harness import edits
+from harness.container_events import COMMANDS, ContainerEvent, perform
+from harness.judge import Judge, Tally
+from harness.model import EditClass
+from harness.projects import Blueprint, Dependency, Member, render
+from harness.report import Row
+from harness.scenario import Bench
+from harness.scripted import DEV_CONTAINER, Scripted, ScriptRun, scripted
+from properties.common import dev_truth, same_lines
+
+pytestmark = pytest.mark.property("P3")
+CALL_SECONDS = 240.0
+
+happenings = st.lists(st.sampled_from(ContainerEvent), max_size=4)
+
+
+def project(binary: str) -> Blueprint:
+    """Return the project that is built: one binary, one dependency."""
+    member = Member("app", binaries=(binary,), uses=("alpha",))
+    return Blueprint(members=(member,), dependencies=(Dependency("alpha"),))
+
+
+@given(moves=happenings, built=st.booleans())
+def test_a_dev_build_brings_up_a_current_container_whatever_happened(
+    moves: list[ContainerEvent], built: bool, bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Commands and accidents in any order, then an edit, then a build that has to succeed."""
+    start = project(bench.subject.binary)
+    change = edits.apply(EditClass.SOURCE, start)
+    assert change is not None
+    with (
+        tally.scenario(),
+        bench.workspace(render(start).tree) as workspace,
+        scripted(workspace) as dev,
+    ):
+        story = ["a project without a dev container"]
+        if built:
+            story.append("dev build")
+            judge_build(dev, start, story, judge)
+        for move in moves:
+            event(f"move: {move.value}")
+            story.append(move.value)
+            judge_move(move, perform(move, dev), dev, story, judge)
+        workspace.edit(change.edit)
+        story.append(f"{change.edit.summary}, dev build")
+        judge_build(dev, change.after, story, judge)
+
+
+@given(built=st.booleans())
+def test_two_dev_builds_at_once_both_succeed(
+    built: bool, bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Callers who do not know of each other share one container and both get their build."""
+    start = project(bench.subject.binary)
+    with (
+        tally.scenario(),
+        bench.workspace(render(start).tree) as workspace,
+        scripted(workspace) as dev,
+    ):
+        story = ["a project without a dev container"]
+        if built:
+            story.append("dev build")
+            judge_build(dev, start, story, judge)
+        story.append("two dev builds at once")
+        with dev.beside(DEV_CONTAINER, "build") as one, dev.beside(DEV_CONTAINER, "build") as two:
+            ends = [one.wait(limit=CALL_SECONDS), two.wait(limit=CALL_SECONDS)]
+        judge(
+            "Of two dev builds at once, not both succeeded.",
+            holds=[end.status for end in ends] == [0, 0],
+            scenario=story,
+            rows=[Row("exit status", "0", str(end.status)) for end in ends],
+            log="\n".join(f"{end.out}{end.err}" for end in ends if end.status != 0),
+        )
+        judge_container(dev, start, story, judge, log="")
+
+
+def judge_build(dev: Scripted, blueprint: Blueprint, story: Sequence[str], judge: Judge) -> None:
+    """A dev build succeeds, and leaves a container that is up and current, and a true binary."""
+    seen = dev.run(DEV_CONTAINER, "build", limit=CALL_SECONDS)
+    judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
+    judge_container(dev, blueprint, story, judge, log=seen.log)
+
+
+def judge_container(
+    dev: Scripted, blueprint: Blueprint, story: Sequence[str], judge: Judge, *, log: str
+) -> None:
+    """Exactly one container mounts the project, it runs, `status` says so, the binary is true."""
+    found = dev.containers()
+    said = dev.status()
+    rows = [
+        Row("containers (engine)", "running", ", ".join(c.state for c in found) or "none"),
+        Row("state (status)", "running", str(said.get("state"))),
+        Row("current (status)", "True", str(said.get("current"))),
+        Row("exit of status", "0", str(said["exit"])),
+        Row("id (status)", found[0].id if found else "one", str(said.get("id"))),
+    ]
+    rows += [
+        Row(name, expected, dev.printed(name)) for name, expected in dev_truth(blueprint).items()
+    ]
+    judge(
+        "After the dev build, no container that is up and current holds the current binary.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        log=log,
+    )
+
+
+def judge_move(
+    move: ContainerEvent,
+    ran: ScriptRun | None,
+    dev: Scripted,
+    story: Sequence[str],
+    judge: Judge,
+) -> None:
+    """`status` says what the engine says, and a command that can be obeyed is obeyed."""
+    found = dev.containers()
+    truth = found[0].state if found else "absent"
+    said = dev.status()
+    stale = move is ContainerEvent.DOCKERFILE_CHANGED and bool(found)
+    up = truth == "running" and said.get("current") is True
+    judge(
+        f"After {move.value!r}, `status` does not say how things are.",
+        holds=said.get("state") == truth
+        and said["exit"] == (0 if up else 1)
+        and not (stale and said.get("current") is True),
+        scenario=story,
+        rows=[
+            Row("state", truth, str(said.get("state"))),
+            Row("exit of status", "0" if up else "1", str(said["exit"])),
+            *([Row("current", "False", str(said.get("current")))] if stale else []),
+        ],
+    )
+    if ran is None or move not in COMMANDS or move is ContainerEvent.STATUS:
+        return
+    expected = {
+        ContainerEvent.START: ("running",),
+        ContainerEvent.RESTART: ("running",),
+        ContainerEvent.EXEC: ("running",),
+        ContainerEvent.STOP: ("exited", "absent", "created"),
+        ContainerEvent.CLEAN: ("absent",),
+    }[move]
+    judge(
+        f"{move.value!r} was not obeyed.",
+        holds=ran.status == 0 and truth in expected,
+        scenario=story,
+        rows=[
+            Row("exit status", "0", str(ran.status)),
+            Row(
+                "container",
+                " or ".join(expected),
+                truth if truth not in expected else " or ".join(expected),
+            ),
+        ],
+        log=ran.log,
+    )

@@ -1,0 +1,134 @@
+"""P4, source mount: what the host has, the container sees, at once and byte for byte, and the next
+build takes it; nothing in the source tree changes but the declared outputs, which are the caller's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from harness import trees
+from harness.judge import Judge, Tally
+from harness.model import Entry, File
+from harness.projects import Blueprint, Member, render
+from harness.report import Row
+from harness.scenario import Bench
+from harness.scripted import DEV_CONTAINER, OUTPUTS, Scripted, scripted
+from harness.source_trees import differences, listed, on_host
+from harness.source_trees import trees as odd_trees
+
+pytestmark = pytest.mark.property("P4")
+FOLDER = "odd"
+DATA = "src/data.bin"
+MAIN = """\
+fn main() {
+    let data: &[u8] = include_bytes!("data.bin");
+    let sum = data.iter().fold(7u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte as u64));
+    println!("{} {}", data.len(), sum);
+}
+"""
+
+
+def printed(data: bytes) -> str:
+    """Return what the project's binary prints for the data it was compiled with."""
+    total = 7
+    for byte in data:
+        total = (total * 31 + byte) % 2**64
+    return f"{len(data)} {total}"
+
+
+@pytest.fixture(scope="module")
+def dev(bench: Bench) -> Iterator[Scripted]:
+    """Keep one dev container for all trees: each scenario has the project to itself."""
+    start = render(Blueprint(members=(Member("app", binaries=(bench.subject.binary,)),)))
+    tree = {**start.tree, "src/main.rs": File(MAIN.encode()), DATA: File(b"")}
+    with bench.workspace(tree) as workspace, scripted(workspace) as made:
+        yield made
+
+
+@given(data=st.data())
+def test_the_container_sees_what_the_host_has_and_builds_it(
+    data: st.DataObject, dev: Scripted, tally: Tally, judge: Judge
+) -> None:
+    """Two trees in turn in the same place, seen from inside at once; then a build of new data."""
+    first, second = data.draw(odd_trees(), "first tree"), data.draw(odd_trees(), "second tree")
+    content = data.draw(st.binary(max_size=200), "content of src/data.bin")
+    with tally.scenario():
+        story = ["a project with a dev container"]
+        for tree in (first, second):
+            event(f"entries: {len(tree)}")
+            folder = dev.project / FOLDER
+            trees.remove(folder)
+            folder.mkdir()
+            trees.write(folder, tree)
+            story.append(f"{FOLDER}/ on the host: {summary(tree)}")
+            judge_view(dev, story, judge)
+        trees.put(dev.project, DATA, File(content))
+        story.append(f"{DATA}: {len(content)} bytes, dev build")
+        judge_build(dev, content, story, judge)
+
+
+def summary(tree: dict[str, Entry]) -> str:
+    """Name the entries of a tree."""
+    return ", ".join(f"{path!a} ({type(tree[path]).__name__})" for path in tree) or "nothing"
+
+
+def judge_view(dev: Scripted, story: Sequence[str], judge: Judge) -> None:
+    """The container lists the same names, kinds, modes, contents and link targets."""
+    seen = dev.run(DEV_CONTAINER, "exec", "--", "tar", "-C", FOLDER, "-cf", "-", ".")
+    judge(
+        "The container cannot read the tree.", holds=seen.status == 0, scenario=story, log=seen.err
+    )
+    rows = [
+        Row(*words) for words in differences(on_host(dev.project / FOLDER), listed(seen.stdout))
+    ]
+    judge(
+        "The container does not see what the host has.",
+        holds=not rows,
+        scenario=story,
+        rows=rows,
+    )
+
+
+def judge_build(dev: Scripted, content: bytes, story: Sequence[str], judge: Judge) -> None:
+    """The build takes what the host has now, and writes nothing but the declared outputs."""
+    before = sources(dev.project)
+    seen = dev.run(DEV_CONTAINER, "build")
+    judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
+    binary = dev.bench.subject.binary
+    row = Row(binary, printed(content), dev.printed(binary))
+    judge(
+        "The build did not take what the host has.",
+        holds=not row.differs,
+        scenario=story,
+        rows=[row],
+        log=seen.log,
+    )
+    rows = [Row(*words) for words in differences(before, sources(dev.project))]
+    judge("The build changed the source tree.", holds=not rows, scenario=story, rows=rows)
+    foreign = [
+        Row(str(path.relative_to(dev.project)), str(os.getuid()), str(path.lstat().st_uid))
+        for name in OUTPUTS
+        for path in (dev.project / name, *(dev.project / name).rglob("*"))
+        if os.path.lexists(path) and path.lstat().st_uid != os.getuid()
+    ]
+    judge(
+        "What the build left in the source tree is not the caller's.",
+        holds=not foreign,
+        scenario=story,
+        rows=foreign,
+    )
+
+
+def sources(project: Path) -> dict[str, tuple[object, ...]]:
+    """Return everything in the project but what the scripts may write."""
+    return {
+        path: facts
+        for path, facts in on_host(project).items()
+        if path.partition("/")[0] not in OUTPUTS
+    }
