@@ -1,15 +1,18 @@
-"""Which vertices are the base's: those that nothing of the project should ever reach. Pure.
+"""Which vertices are the base's and which the dependencies': places in a Dockerfile. Pure.
 
-The base is every stage that plays that role, and in the other stages that start from an image
-what stands above the first instruction that takes something from the context or another stage.
+The base is what `roles` infers, and besides every step of a stage that is called so: who names a
+stage `base` promises that the project does not reach it; breaking the promise must not hide it.
 """
 
 from __future__ import annotations
 
-from harness import instructions
-from harness.model import BuildObservation, Dockerfile, Instruction, Outcome, Stage, Vertex
+from collections.abc import Iterable, Iterator
 
-BASE_NAMES = ("base", "toolchain", "rust", "sdk", "tools")
+from harness import instructions, roles
+from harness.model import BuildObservation, Dockerfile, Instruction, Outcome, Stage, Vertex
+from harness.roles import Role
+
+BASE_NAMES = ("base", "toolchain")
 STEPS = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
 
 Place = tuple[str | None, int | None]
@@ -26,31 +29,54 @@ def worked(seen: BuildObservation) -> list[Vertex]:
     ]
 
 
+def among(vertices: Iterable[Vertex], places: frozenset[Place]) -> list[Vertex]:
+    """Return those of the vertices that stand at one of the places."""
+    return [vertex for vertex in vertices if (vertex.stage, vertex.position) in places]
+
+
 def base_stage(dockerfile: Dockerfile) -> Stage | None:
     """Return the stage that holds the toolchain and nothing of the project, if one is set apart."""
-    return next((s for s in dockerfile.stages if (s.name or "").lower() in BASE_NAMES), None)
+    named = (s for s in dockerfile.stages if (s.name or "").lower() in BASE_NAMES)
+    inferred = roles.infer(dockerfile)
+    alone = (s for s in inferred.having(Role.BASE) if inferred.of(s) == {Role.BASE})
+    return next(named, None) or next(alone, None)
 
 
 def foundation(dockerfile: Dockerfile) -> frozenset[Place]:
     """Return stage and position of each base vertex."""
     base = base_stage(dockerfile)
-    names = {(stage.name or "").lower() for stage in dockerfile.stages} - {""}
-    places: set[Place] = set()
+    lines = roles.infer(dockerfile).lines
+    return frozenset(
+        place
+        for stage, place, instruction in _steps(dockerfile)
+        if stage is base or lines.get(instruction.line) is Role.BASE
+    )
+
+
+def dependencies(dockerfile: Dockerfile) -> frozenset[Place]:
+    """Return stage and position of each vertex that compiles dependencies or copies for that."""
+    lines = roles.infer(dockerfile).lines
+    return frozenset(
+        place
+        for _, place, instruction in _steps(dockerfile)
+        if lines.get(instruction.line) is Role.DEPENDENCIES
+    )
+
+
+def keeps_compiled_crates(dockerfile: Dockerfile) -> bool:
+    """Whether a step that compiles has a cache mount to keep crates in between builds."""
+    return any(
+        mount.kind == "cache" and "registry" not in (mount.target or "")
+        for _, _, instruction in _steps(dockerfile)
+        if instruction.keyword == "RUN" and "cargo" in instruction.value
+        for mount in instructions.mounts_of(instruction)
+    )
+
+
+def _steps(dockerfile: Dockerfile) -> Iterator[tuple[Stage, Place, Instruction]]:
+    """Yield every instruction that BuildKit numbers, with the place that it gives it."""
     for stage in dockerfile.stages:
-        if stage.base.lower() in names and stage is not base:
-            continue
-        steps = [i for i in stage.instructions if i.keyword in STEPS]
-        for number, instruction in enumerate(steps, 2):
-            if stage is not base and _takes(instruction):
-                break
-            places.add(((stage.name or f"stage-{stage.index}").lower(), number))
-    return frozenset(places)
-
-
-def _takes(instruction: Instruction) -> bool:
-    """Whether an instruction takes files from the context or from elsewhere."""
-    if instruction.keyword in {"COPY", "ADD"}:
-        return True
-    if instruction.keyword != "RUN":
-        return False
-    return any(mount.kind == "bind" for mount in instructions.mounts_of(instruction))
+        name = (stage.name or f"stage-{stage.index}").lower()
+        steps = (i for i in stage.instructions if i.keyword in STEPS)
+        for position, instruction in enumerate(steps, 2):
+            yield stage, (name, position), instruction

@@ -16,17 +16,29 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import docker
 
-from harness import builder, engine, foundation, projects, registry, subject, sweep, trees
+from harness import (
+    builder,
+    cache,
+    context,
+    engine,
+    foundation,
+    projects,
+    registry,
+    subject,
+    sweep,
+    trees,
+)
 from harness.brief import Brief
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError
+from harness.evaluate import BuildState
 from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree
 from harness.subject import Subject
 
@@ -80,13 +92,14 @@ class Bench(Brief):
 class Workspace:
     """One scenario's project on disk, and its builds."""
 
-    def __init__(self, bench: Bench, home: Path, context: Path, options: BuildOptions) -> None:
+    def __init__(self, bench: Bench, home: Path, folder: Path, options: BuildOptions) -> None:
         self.bench = bench
-        self.context = context
+        self.context = folder
         self.dockerfile = home / "dockerfile" / Path(bench.subject.dockerfile.path).name
         self.options = options
         self.observations: list[BuildObservation] = []
         self._home = home
+        self._states: list[BuildState] = []
         self._number = 256 + secrets.randbelow(2**30)
         self._images: set[str] = set()
         self._long_ago = time.time_ns() - trees.LONG_AGO * trees.NANOSECONDS
@@ -118,11 +131,13 @@ class Workspace:
         if state is not None and self.bench.subject.volatile:
             given = dict.fromkeys(self.bench.subject.volatile, f"state-{state}")
             changes["build_args"] = {**self.options.build_args, **given}
+        options = replace(self.options, **changes)  # type: ignore[arg-type]
+        self._states.append(self._state(options))
         observation = builder.build(
             self.bench.engine,
             context=self.context,
             dockerfile=self.dockerfile,
-            options=replace(self.options, **changes),  # type: ignore[arg-type]
+            options=options,
             labels={sweep.LABEL: self.bench.run_id},
         )
         self.bench.ledger.builds += 1
@@ -131,6 +146,31 @@ class Workspace:
             self._images.add(observation.image_id)
         self.observations.append(observation)
         return observation
+
+    def _state(self, options: BuildOptions) -> BuildState:
+        """Return what the cache model needs to know of a build about to be made."""
+        under_test = self.bench.subject
+        return BuildState(
+            dockerfile=under_test.dockerfile,
+            context=context.of_directory(self.context),
+            options=options,
+            ignore=under_test.ignore,
+        )
+
+    def reasons(self, lines: Iterable[int]) -> list[str]:
+        """Return why, after the cache model, the last build executed the steps at these lines."""
+        wanted = set(lines)
+        *history, last = self._states
+        try:
+            predicted = cache.predict(history, last)
+        except LayerProofError as error:
+            return [f"(the cache model cannot say: {error.message})"]
+        return [
+            f"line {vertex.line}: {cause.text}"
+            for vertex in predicted.vertices
+            if vertex.line in wanted
+            for cause in vertex.because[:2]
+        ]
 
     def build_base(self) -> str | None:
         """Build the base stage by itself and return its image; None where none is set apart."""
@@ -243,16 +283,16 @@ def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], No
     if on.has_image(tag):
         return tag
     say(f"making {tag}: {image} with the crates of generated projects")
-    context = root / f"registry-{key}"
-    trees.write(context / "registry", registry.tree())
-    (context / "config.toml").write_text(registry.source_config(REGISTRY_FOLDER))
-    (context / "Dockerfile").write_text(
+    folder = root / f"registry-{key}"
+    trees.write(folder / "registry", registry.tree())
+    (folder / "config.toml").write_text(registry.source_config(REGISTRY_FOLDER))
+    (folder / "Dockerfile").write_text(
         f"FROM {image}\nCOPY registry {REGISTRY_FOLDER}\nCOPY config.toml /.cargo/config.toml\n"
     )
     made = builder.build(
         on,
-        context=context,
-        dockerfile=context / "Dockerfile",
+        context=folder,
+        dockerfile=folder / "Dockerfile",
         options=BuildOptions(network="none"),
         tags=(tag,),
     )

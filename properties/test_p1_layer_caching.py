@@ -4,21 +4,20 @@ nothing changed does nothing and yields the same image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
 from harness import strategies
-from harness.foundation import foundation, worked
+from harness.foundation import among, foundation, worked
 from harness.judge import Judge, Tally
-from harness.model import BuildObservation, EditClass, Vertex
+from harness.model import BuildObservation, EditClass
 from harness.projects import render
-from harness.report import Row, line_of, shown, why_it_failed
+from harness.report import Row
 from harness.scenario import Bench, Workspace
 from harness.strategies import DEPENDENCY_EDITS, IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
 from harness.subject import Subject
+from properties.story import expect_cached, expect_success
 
 pytestmark = pytest.mark.property("P1")
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
@@ -51,19 +50,15 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
         story.append(f"{step!r}, build")
         now = workspace.build(state=same_as)
         expect_success(now, story, judge)
-        ran = [vertex for vertex in worked(now) if (vertex.stage, vertex.position) in foundations]
-        judge(
-            f"After {step!r} the base stage was executed again.",
-            holds=not ran,
-            scenario=story,
-            rows=[Row(vertex.name, "cached", shown(vertex.outcome)) for vertex in ran],
-            lines=lines_of(ran, judge),
+        ran = among(worked(now), foundations)
+        expect_cached(
+            f"After {step!r} the base stage was executed again.", ran, story, judge, workspace
         )
         if same_as < number:
-            expect_nothing(seen[states.index(same_as)], now, story, judge)
+            expect_nothing(seen[states.index(same_as)], now, story, judge, workspace)
         seen.append(now)
     story.append("nothing changed, build")
-    expect_nothing(seen[-1], workspace.build(state=states[-1]), story, judge)
+    expect_nothing(seen[-1], workspace.build(state=states[-1]), story, judge, workspace)
     judge(
         "The base stage, built by itself before and after the edits, is not the same image.",
         holds=base_image == workspace.build_base(),
@@ -80,29 +75,20 @@ def state_of(plan: Plan, number: int, states: list[int]) -> int:
     return blueprints.index(blueprints[number]) if step.back_to is not None else number
 
 
-def expect_success(seen: BuildObservation, story: list[str], judge: Judge) -> None:
-    """A generated project that does not build is the Dockerfile's fault, and said so."""
-    judge(
-        "The build failed.",
-        holds=seen.succeeded,
-        scenario=story,
-        log=why_it_failed(seen),
-        lines=lines_of([v for v in seen.vertices if v.error], judge),
-        hint="A project of this shape does not build with this Dockerfile: see the log.",
-    )
-
-
 def expect_nothing(
-    before: BuildObservation, now: BuildObservation, story: list[str], judge: Judge
+    before: BuildObservation,
+    now: BuildObservation,
+    story: list[str],
+    judge: Judge,
+    workspace: Workspace,
 ) -> None:
     """Two witnesses: the progress names no executed vertex, and the image is the same one."""
-    ran = worked(now)
-    judge(
+    expect_cached(
         "Nothing changed, and yet the build executed something.",
-        holds=not ran,
-        scenario=story,
-        rows=[Row(vertex.name, "cached", shown(vertex.outcome)) for vertex in ran],
-        lines=lines_of(ran, judge),
+        worked(now),
+        story,
+        judge,
+        workspace,
     )
     judge(
         "Nothing changed, and yet the image is another one.",
@@ -116,9 +102,3 @@ def expect_nothing(
             ),
         ],
     )
-
-
-def lines_of(vertices: Iterable[Vertex], judge: Judge) -> list[int]:
-    """Return the Dockerfile lines of some vertices."""
-    found = (line_of(judge.dockerfile, vertex) for vertex in vertices)
-    return [line for line in found if line is not None]

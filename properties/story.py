@@ -1,0 +1,47 @@
+"""What P1 and P5 share: builds judged as a story goes on, with the cache model's reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.judge import Judge
+from harness.model import BuildObservation, Vertex
+from harness.report import Row, line_of, shown, why_it_failed
+from harness.scenario import Workspace
+
+
+def expect_success(seen: BuildObservation, story: Sequence[str], judge: Judge) -> None:
+    """A generated project that does not build is the Dockerfile's fault, and said so."""
+    judge(
+        "The build failed.",
+        holds=seen.succeeded,
+        scenario=story,
+        log=why_it_failed(seen),
+        lines=lines_of([v for v in seen.vertices if v.error], judge),
+        hint="A project of this shape does not build with this Dockerfile: see the log.",
+    )
+
+
+def expect_cached(
+    finding: str,
+    ran: Sequence[Vertex],
+    story: Sequence[str],
+    judge: Judge,
+    workspace: Workspace,
+) -> None:
+    """None of these vertices may have been executed; the model says why each was."""
+    lines = lines_of(ran, judge)
+    judge(
+        finding,
+        holds=not ran,
+        scenario=story,
+        rows=[Row(vertex.name, "cached", shown(vertex.outcome)) for vertex in ran],
+        lines=lines,
+        because=workspace.reasons(lines) if ran else (),
+    )
+
+
+def lines_of(vertices: Iterable[Vertex], judge: Judge) -> list[int]:
+    """Return the Dockerfile lines of some vertices."""
+    found = (line_of(judge.dockerfile, vertex) for vertex in vertices)
+    return [line for line in found if line is not None]

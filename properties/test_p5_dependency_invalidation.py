@@ -1,0 +1,207 @@
+"""P5, dependency invalidation: a change to what dependencies depend on rebuilds them, a change of
+source alone reuses them, and the binary is always that of the current source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from harness import registry, strategies
+from harness.foundation import among, dependencies, keeps_compiled_crates, worked
+from harness.judge import Judge, Tally
+from harness.model import BuildObservation, EditClass
+from harness.projects import Blueprint, Unit, render, units
+from harness.report import Row
+from harness.scenario import Bench, Workspace
+from harness.strategies import DEPENDENCY_EDITS, SOURCE_EDITS, Plan, Step
+from harness.subject import Subject
+from properties.story import expect_cached, expect_success, lines_of
+
+pytestmark = pytest.mark.property("P5")
+EDITS = (*SOURCE_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
+DEMANDING = frozenset(
+    {
+        EditClass.DEPENDENCY_ADD,
+        EditClass.DEPENDENCY_BUMP,
+        EditClass.DEPENDENCY_REMOVE,
+        EditClass.FEATURE,
+        EditClass.LOCK,
+        EditClass.PROFILE,
+        EditClass.TOOLCHAIN,
+    }
+)
+"""Edits after which the dependencies' layer must be another one. After the rest of the manifest
+edits (a comment, the package's own version, a member) it may be, and cargo decides what compiles.
+"""
+
+
+@given(data=st.data())
+def test_exactly_what_changed_is_compiled_and_the_binary_is_of_the_current_source(
+    data: st.DataObject, bench: Bench, subject: Subject, tally: Tally, judge: Judge
+) -> None:
+    """A project, then edits of source and of manifests in any order, each built and run."""
+    start = strategies.blueprints(shape=subject.shape, binary=subject.binary).map(isolated)
+    plan = data.draw(strategies.plans(start=start, classes=EDITS, most=2))
+    with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
+        judge_plan(plan, workspace, judge=judge)
+
+
+def isolated(blueprint: Blueprint) -> Blueprint:
+    """Return the project with crates that no other scenario has compiled."""
+    return replace(blueprint, isolated=True)
+
+
+def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
+    """Build and run the plan's states in turn; judge each by the units cargo had before it."""
+    story = [f"build {plan!r}"]
+    places = dependencies(workspace.bench.subject.dockerfile)
+    first = workspace.build(state=0)
+    expect_success(first, story, judge)
+    expect_truth(plan.start, first, workspace, story, judge)
+    compiled_before = set(units(plan.start).values())
+    seen = [plan.start]
+    for number, step in enumerate(plan.steps, 1):
+        event(f"edit: {step.edit.edit_class.value}")
+        workspace.edit(step.edit, old=step.old)
+        story.append(f"{step!r}, build and run")
+        known = step.after in seen
+        now = workspace.build(state=seen.index(step.after) if known else number)
+        expect_success(now, story, judge)
+        if is_of_source(step) or known:
+            expect_cached(
+                f"After {step!r} the dependencies were executed again.",
+                among(worked(now), places),
+                story,
+                judge,
+                workspace,
+            )
+        elif step.edit.edit_class in DEMANDING and places:
+            expect_rebuilt(step, now, places, story, judge)
+        expect_crates(
+            step,
+            now,
+            before=compiled_before,
+            known=known,
+            workspace=workspace,
+            story=story,
+            judge=judge,
+        )
+        expect_truth(step.after, now, workspace, story, judge)
+        compiled_before |= set(units(step.after).values())
+        seen.append(step.after)
+
+
+def is_of_source(step: Step) -> bool:
+    """Whether an edit leaves all that dependencies depend on as it was."""
+    return step.edit.edit_class in SOURCE_EDITS
+
+
+def expect_rebuilt(
+    step: Step,
+    now: BuildObservation,
+    places: frozenset[tuple[str | None, int | None]],
+    story: list[str],
+    judge: Judge,
+) -> None:
+    """The dependencies' layer must have been built anew."""
+    there = among(now.vertices, places)
+    judge(
+        f"After {step!r} the dependencies' layer was reused as it was.",
+        holds=bool(among(worked(now), places)),
+        scenario=story,
+        rows=[Row(vertex.name, "executed", "cached") for vertex in there],
+        lines=lines_of(there, judge),
+        hint="Copy all that dependencies depend on before they are compiled: every Cargo.toml, "
+        "Cargo.lock, the toolchain file and .cargo/config.toml.",
+    )
+
+
+def expect_crates(
+    step: Step,
+    now: BuildObservation,
+    *,
+    before: set[Unit],
+    known: bool,
+    workspace: Workspace,
+    story: list[str],
+    judge: Judge,
+) -> None:
+    """Of the registry's crates those are compiled that changed, and none that may not be."""
+    after = units(step.after)
+    compiled = [crate for crate in now.crates_compiled if crate.split()[0] in registry.BY_NAME]
+    fresh = {unit.crate for unit in after.values() if unit not in before}
+    hosts = {unit.crate for unit in after.values() if is_for_host(unit)}
+    if is_of_source(step) or known:
+        allowed: set[str] = set()
+    elif keeps_compiled_crates(workspace.bench.subject.dockerfile):
+        allowed = fresh | hosts if step.edit.edit_class is EditClass.PROFILE else fresh
+    else:
+        allowed = {unit.crate for unit in after.values()}
+    needed = fresh - hosts if not known else set()
+    reports = any(seen.crates_compiled for seen in workspace.observations)
+    event("cargo names what it compiles" if reports else "cargo is silent")
+    crates = sorted({*compiled, *needed})
+    judge(
+        f"After {step!r} cargo compiled other crates than those that changed.",
+        holds=set(compiled) <= allowed and (needed <= set(compiled) or not reports),
+        scenario=story,
+        rows=[
+            Row(
+                f"crate {crate}",
+                "compiled" if crate in needed else "either" if crate in allowed else "kept",
+                "compiled" if crate in compiled else "kept",
+            )
+            for crate in crates
+        ],
+        lines=lines_of([v for v in worked(now) if "Compiling" in v.log], judge),
+        log=now.log,
+    )
+    again = sorted({crate for crate in compiled if compiled.count(crate) > 1})
+    judge(
+        f"After {step!r} cargo compiled the same crates twice in one build.",
+        holds=not again,
+        scenario=story,
+        rows=[Row(f"crate {crate}", "compiled once", "compiled twice") for crate in again],
+        lines=lines_of([v for v in worked(now) if "Compiling" in v.log], judge),
+        hint="The flags of the two cargo calls differ (profile, features, target, RUSTFLAGS), or "
+        "the second does not find what the first compiled.",
+    )
+
+
+def is_for_host(unit: Unit) -> bool:
+    """Whether cargo may compile a crate with other settings than the profile's."""
+    kind = registry.BY_NAME[unit.name]
+    return kind.host or kind.build_script
+
+
+def expect_truth(
+    blueprint: Blueprint,
+    now: BuildObservation,
+    workspace: Workspace,
+    story: list[str],
+    judge: Judge,
+) -> None:
+    """The image's program prints what its source, as it is now, says."""
+    binary = workspace.bench.subject.binary
+    expected = render(blueprint).binaries[binary]
+    judge(
+        "The build made no image to run.",
+        holds=now.image_id is not None,
+        scenario=story,
+        log=now.log,
+    )
+    printed = workspace.run(str(now.image_id)).rstrip("\n")
+    judge(
+        "The image's program is not that of the current source.",
+        holds=printed == expected,
+        scenario=story,
+        rows=[Row("prints", repr(expected), repr(printed))],
+        lines=lines_of([v for v in now.vertices if "Compiling" in v.log], judge),
+        log=now.log,
+        hint="A stub or an old output was taken for newer than the source: touch the sources "
+        "before the final build, or remove what the stub left.",
+    )
