@@ -107,9 +107,17 @@ package_binary() {
 
 # package_binaries LEVEL ARCHITECTURE FILE...: one file gives the package that Terraform expects, several one package each.
 package_binaries() {
-  local level="$1" architecture="$2" file name
+  local level="$1" architecture="$2" file name names=' '
   shift 2
   for file in "$@"; do
+    name="${file##*/}"
+    case "$names" in
+      *" $name "*)
+        error "two binaries are called $name: one package would overwrite the other"
+        return 1
+        ;;
+    esac
+    names="$names$name "
     check_architecture "$file" "$architecture" || return
   done
   if [ $# -eq 1 ]; then

@@ -94,6 +94,16 @@ def test_several_binaries_make_one_package_each_and_bin_is_named(shell: Shell) -
     assert not (shell.project / "lambda-deployment.zip").exists()
 
 
+def test_two_binaries_of_one_name_are_refused(shell: Shell) -> None:
+    """Else the second would overwrite the first."""
+    shell.write("a/same").write_bytes(X86)
+    shell.write("b/same").write_bytes(X86)
+    done = package(shell, "a/same", "b/same")
+    assert done.status == 1
+    assert "two binaries are called same" in done.err
+    assert not list(shell.project.glob("*.zip"))
+
+
 def test_an_unchanged_package_is_not_made_again(shell: Shell) -> None:
     file = binary(shell)
     package(shell, file)
