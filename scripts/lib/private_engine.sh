@@ -72,6 +72,7 @@ process_start() {
   stat="${stat##*) }"
   # shellcheck disable=SC2086 # words on purpose
   set -- $stat
+  [ "$1" != Z ] || return 1 # dead, and its parent has not asked
   printf '%s\n' "${20}"
 }
 

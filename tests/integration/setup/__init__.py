@@ -1,0 +1,1 @@
+"""Set-up, private engines and invocation, on real engines."""
