@@ -22,6 +22,7 @@ from harness.engine import Engine
 from harness.evaluate import BuildState
 from harness.model import (
     BuildOptions,
+    Directory,
     Dockerfile,
     Entry,
     File,
@@ -37,6 +38,7 @@ from harness.recipe import VERTEX_KEYWORDS, render, with_nonce
 BUILD_SECONDS = 120.0
 EPOCH_NS = 1_700_000_000 * 10**9
 SECOND_NS = 10**9
+IMPLIED_MODE = 0o755
 SCRATCH = "scratch"
 
 
@@ -45,7 +47,8 @@ class Inputs:
     """What one build is made from, and a line on what was done to get there.
 
     `touched` files have a new mtime and nothing else new; with `keep_mtimes` no file that was
-    there before gets one (BK#4817). The Dockerfile stands in the context if `inside`, else beside.
+    there before gets one (BK#4817). The Dockerfile stands in the context if `inside`, else beside;
+    `own_ignore` stands next to it.
     """
 
     summary: str
@@ -55,6 +58,7 @@ class Inputs:
     inside: bool = True
     touched: frozenset[str] = frozenset()
     keep_mtimes: bool = False
+    own_ignore: File | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,14 @@ def inputs(case: Case, nonce: str) -> tuple[Inputs, ...]:
         _, truth = render(with_nonce(state.recipe, nonce))
         found.append(
             Inputs(
-                summary, truth, state.tree, state.options, state.inside, frozenset(state.touched)
+                summary=summary,
+                dockerfile=truth,
+                tree=state.tree,
+                options=state.options,
+                inside=state.inside,
+                touched=state.touched,
+                keep_mtimes=state.keep_mtimes,
+                own_ignore=state.own_ignore,
             )
         )
     return tuple(found)
@@ -134,26 +145,33 @@ class Workshop:
         folder = self.context if wanted.inside else self.root / f"files-{self.nonce}"
         path = folder / "Dockerfile"
         entries = {f"{self.context.name}/{name}": entry for name, entry in wanted.tree.items()}
-        entries[path.relative_to(self.root).as_posix()] = File(wanted.dockerfile.text.encode())
+        name = path.relative_to(self.root).as_posix()
+        entries[name] = File(wanted.dockerfile.text.encode())
+        if wanted.own_ignore is not None:
+            entries[f"{name}.dockerignore"] = wanted.own_ignore
         for name in sorted(self.written.keys() - entries.keys()):
-            trees.remove(self.root / name)
-            _prune(self.root / name, self.context)
+            self._take_away(name, entries)
         for name, entry in entries.items():
             touched = name.partition("/")[2] in wanted.touched
-            if touched or self.written.get(name) != entry:
+            lost = isinstance(entry, Directory) and not (self.root / name).exists()
+            if touched or lost or self.written.get(name) != entry:
                 old = self.root / name
                 keep = wanted.keep_mtimes and name in self.written
                 trees.put(self.root, name, entry, modified=old.lstat().st_mtime_ns if keep else now)
         self.written = entries
         return path
 
-
-def _prune(path: Path, root: Path) -> None:
-    """Remove the directories that the removal of `path` left empty."""
-    folder = path.parent
-    while folder != root and root in folder.parents and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
+    def _take_away(self, name: str, entries: Mapping[str, Entry]) -> None:
+        """Remove what stood there, and the directories that this leaves empty."""
+        path = self.root / name
+        if any(other.startswith(f"{name}/") for other in entries):
+            path.chmod(IMPLIED_MODE)
+            return
+        trees.remove(path)
+        folder = path.parent
+        while self.context in folder.parents and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
 
 
 def build(engine: Engine, workshop: Workshop, wanted: Inputs) -> Built:
@@ -240,8 +258,12 @@ def names(truth: Dockerfile) -> dict[int, tuple[str, int]]:
     for stage in truth.stages:
         place = earlier.get(stage.base, _Place(stage.base != SCRATCH, "/"))
         position = 0 if stage.base in earlier or stage.base == SCRATCH else 1
+        position += place.triggers
+        place = _Place(place.has_input or place.triggers > 0, place.directory)
         name = _name(stage, truth)
+        triggers = 0
         for step in stage.instructions:
+            triggers += step.keyword == "ONBUILD" and step.value.startswith("WORKDIR")
             if step.keyword == "WORKDIR":
                 place = _Place(place.has_input, _joined(place.directory, step.value))
                 if place.directory == "/":
@@ -252,16 +274,20 @@ def names(truth: Dockerfile) -> dict[int, tuple[str, int]]:
             if place.has_input or step.keyword != "WORKDIR":
                 found[step.line] = (name, position)
             place = _Place(True, place.directory)
-        earlier[stage.name or name] = place
+        earlier[stage.name or name] = replace(place, triggers=triggers)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a stage stands: whether its next step has an input, and its working directory."""
+    """Where a stage stands: whether its next step has an input, and its working directory.
+
+    `triggers` counts the vertices that its ONBUILDs put at the beginning of a stage upon it.
+    """
 
     has_input: bool
     directory: str
+    triggers: int = 0
 
 
 def _name(stage: Stage, truth: Dockerfile) -> str:

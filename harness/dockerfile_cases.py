@@ -10,18 +10,26 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from harness.dockerfiles import (
-    ARGUMENTS,
-    KEEPERS,
+from harness.dockerfile_contexts import (
+    BUNDLE,
+    FOLDERS,
+    LINKS,
     OTHERS,
-    WORDS,
-    Dialect,
+    bundles,
+    directories,
     files,
     ignore_files,
-    recipes,
-    styles,
     trees,
 )
+from harness.dockerfile_steps import (
+    ARGUMENTS,
+    WORDS,
+    Dialect,
+    setting_steps,
+    with_flag,
+    without_flag,
+)
+from harness.dockerfiles import recipes, styles
 from harness.model import BuildOptions, Entry, File, Link, Tree
 from harness.recipe import NONCE, Recipe, Step, replace_step, run
 
@@ -30,7 +38,8 @@ from harness.recipe import NONCE, Recipe, Step, replace_step, run
 class State:
     """All that a build is made from. `touched` files have a new mtime and nothing else new.
 
-    With `inside` the Dockerfile stands in the context as `Dockerfile`, otherwise beside it.
+    With `inside` the Dockerfile stands in the context as `Dockerfile`, otherwise beside it, and
+    so does its own ignore file where it has one. With `keep_mtimes` files that change keep theirs.
     """
 
     recipe: Recipe
@@ -38,6 +47,8 @@ class State:
     options: BuildOptions = field(default_factory=BuildOptions)
     inside: bool = True
     touched: frozenset[str] = frozenset()
+    own_ignore: File | None = None
+    keep_mtimes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +62,9 @@ class Case:
 def cases(draw: st.DrawFn, dialect: Dialect, *, builds: int = 4) -> Case:
     """Draw a Dockerfile, a context and edits: one to `builds` + 1 states, to build in turn."""
     tree = draw(trees())
-    recipe = draw(recipes(dialect, has_link="link" in tree))
-    state = State(recipe, tree, inside=draw(st.booleans()))
+    recipe = draw(recipes(dialect, tree))
+    own_ignore = draw(ignore_files()) if draw(st.integers(0, 5)) == 0 else None
+    state = State(recipe, tree, inside=draw(st.booleans()), own_ignore=own_ignore)
     states = [("first build", state)]
     for _ in range(draw(st.integers(min(2, builds), builds))):
         summary, state = draw(edits(states))
@@ -64,7 +76,9 @@ def cases(draw: st.DrawFn, dialect: Dialect, *, builds: int = 4) -> Case:
 def edits(draw: st.DrawFn, states: list[tuple[str, State]]) -> tuple[str, State]:
     """Draw one edit of the last of `states`; a build's own options last for that build only."""
     current = states[-1][1]
-    state = replace(current, touched=frozenset(), options=_lasting(current.options))
+    state = replace(
+        current, touched=frozenset(), keep_mtimes=False, options=_lasting(current.options)
+    )
     kind = draw(st.sampled_from("ttttrrrrooorn"))
     if kind == "t":
         return draw(_tree_edits(state))
@@ -75,7 +89,9 @@ def edits(draw: st.DrawFn, states: list[tuple[str, State]]) -> tuple[str, State]
     if kind == "n":
         return "nothing", state
     number = draw(st.integers(0, len(states) - 1))
-    return f"back to build {number}", replace(states[number][1], touched=frozenset())
+    return f"back to build {number}", replace(
+        states[number][1], touched=frozenset(), keep_mtimes=False
+    )
 
 
 def _lasting(options: BuildOptions) -> BuildOptions:
@@ -88,39 +104,58 @@ def _lasting(options: BuildOptions) -> BuildOptions:
 @st.composite
 def _tree_edits(draw: st.DrawFn, state: State) -> tuple[str, State]:
     tree: dict[str, Entry] = dict(state.tree)
-    present = sorted(path for path, entry in tree.items() if isinstance(entry, File))
+    present = sorted(p for p, e in tree.items() if isinstance(e, File) and p != BUNDLE)
     others = [path for path in present if path in OTHERS]
     absent = [path for path in OTHERS if path not in tree]
-    kinds = ["content", "content", "content", "mode", "touch", "ignore", "link"]
+    kinds = ["content", "content", "content", "mode", "touch", "ignore", "link", "folder"]
     kinds += ["add", "add"] if absent else []
     kinds += ["delete", "rename"] if others and absent else []
+    kinds += ["bundle"] if BUNDLE in tree else []
+    kinds += ["own ignore"] if state.own_ignore else []
     kind = draw(st.sampled_from(kinds))
-    touched: frozenset[str] = frozenset()
-    if kind == "ignore":
-        path = ".dockerignore"
-        tree[path] = draw(ignore_files())
-    elif kind == "link":
-        path = "src/inner"
-        tree[path] = Link(draw(st.sampled_from(("main.rs", "elsewhere", "../keep.txt"))))
-    elif kind == "add":
-        path = draw(st.sampled_from(absent))
-        tree[path] = draw(files())
-    elif kind == "delete":
-        path = draw(st.sampled_from(others))
-        del tree[path]
-    elif kind == "rename":
-        path = draw(st.sampled_from(others))
-        tree[draw(st.sampled_from(absent))] = tree.pop(path)
+    if kind == "own ignore":
+        return f"{kind} file", replace(state, own_ignore=draw(ignore_files()))
+    if kind in {"add", "delete", "rename"}:
+        path = draw(st.sampled_from(absent if kind == "add" else others))
+        entry = tree.pop(path, None)
+        if kind != "delete":
+            to = draw(st.sampled_from(absent)) if kind == "rename" else path
+            tree[to] = entry if entry is not None else draw(files())
+    elif kind in {"content", "mode", "touch"}:
+        path = draw(st.sampled_from([p for p in present if p != ".dockerignore"]))
+        touched = frozenset({path} if kind == "touch" else ())
+        keep = kind == "content" and draw(st.integers(0, 5)) == 0
+        state = replace(state, touched=touched, keep_mtimes=keep)
+        tree[path] = draw(_changed(tree[path], kind))
     else:
-        path = draw(st.sampled_from(present))
-        old = tree[path]
-        if kind == "touch" or not isinstance(old, File) or path == ".dockerignore":
-            kind, touched = "touch", frozenset({path})
-        elif kind == "mode":
-            tree[path] = replace(old, mode=0o755 if old.mode == 0o644 else 0o644)
-        else:
-            tree[path] = draw(files().map(lambda new: replace(new, mode=old.mode)))
-    return f"{kind} {path}", replace(state, tree=tree, touched=touched)
+        path = draw(_replace_special(tree, kind))
+    return f"{kind} {path}", replace(state, tree=tree)
+
+
+def _changed(entry: Entry, kind: str) -> st.SearchStrategy[Entry]:
+    """Draw a file like `entry`, with another content or another mode where `kind` says so."""
+    if not isinstance(entry, File) or kind == "touch":
+        return st.just(entry)
+    if kind == "mode":
+        return st.just(replace(entry, mode=0o755 if entry.mode == 0o644 else 0o644))
+    return files().map(lambda new: replace(new, mode=entry.mode))
+
+
+@st.composite
+def _replace_special(draw: st.DrawFn, tree: dict[str, Entry], kind: str) -> str:
+    """Put another ignore file, archive, link or directory into `tree`, and return its path."""
+    if kind == "link":
+        path = draw(st.sampled_from(sorted(tree.keys() & LINKS.keys() or {"src/inner"})))
+        tree[path] = Link(draw(st.sampled_from(LINKS[path])))
+        return path
+    if kind == "folder":
+        path = draw(st.sampled_from(FOLDERS))
+        if tree.pop(path, None) is None or draw(st.booleans()):
+            tree[path] = draw(directories())
+        return path
+    path = BUNDLE if kind == "bundle" else ".dockerignore"
+    tree[path] = draw(bundles() if kind == "bundle" else ignore_files())
+    return path
 
 
 # --- Of the Dockerfile -------------------------------------------------------------------------
@@ -136,42 +171,46 @@ def _recipe_edits(draw: st.DrawFn, state: State) -> tuple[str, State]:
     number = draw(st.integers(0, len(steps) - 1))
     step = steps[number]
     where = f"{step.keyword} {step.value!r} of stage {stage}"
-    word, name = draw(st.sampled_from(WORDS)), draw(st.sampled_from(ARGUMENTS))
-    after = draw(
-        st.sampled_from(
-            (
-                Step("LABEL", f"added={word}"),
-                Step("ENV", f"{name}={word}"),
-                Step("ENV", f"ADDED={word}"),
-                Step("ARG", f"{name}={word}"),
-                Step("WORKDIR", f"/added/{word}"),
-            )
-        )
-    )
-    changed = _variant(step, word)
+    new: tuple[Step, ...] = (step, *draw(setting_steps()))
+    summary = f"{new[1].keyword} {new[1].value!r} added after {where}"
+    changed = draw(_variants(step))
     if changed is not None and draw(st.booleans()):
-        new = replace_step(recipe, stage, number, (changed,))
-        return f"{where} becomes {changed.value!r}", replace(state, recipe=new)
-    if number > 0 and step.keyword in {"LABEL", "EXPOSE", "ENV", "ARG", "CMD"}:
-        new = replace_step(recipe, stage, number, ())
-        return f"{where} removed", replace(state, recipe=new)
-    new = replace_step(recipe, stage, number, (step, after))
-    return f"{after.keyword} {after.value!r} added after {where}", replace(state, recipe=new)
+        new, summary = (changed,), f"{where} changed to {changed.value!r} {changed.flags}"
+    elif number > 0 and step.keyword in {"LABEL", "EXPOSE", "ENV", "ARG", "CMD", "ONBUILD"}:
+        new, summary = (), f"{where} removed"
+    elif 0 < number < len(steps) - 1 and {step.keyword, steps[number + 1].keyword} <= SWAPPED:
+        return f"{where} and the next exchanged", replace(
+            state, recipe=_swap(recipe, stage, number)
+        )
+    return summary, replace(state, recipe=replace_step(recipe, stage, number, new))
 
 
-def _variant(step: Step, word: str) -> Step | None:
-    """Return `step` saying something else that still builds, or None where that is hard."""
-    if step.keyword == "RUN" and step.words is None and step.value.startswith((": ", "echo ")):
-        kept = f" {NONCE}" if NONCE in step.value else ""
-        return replace(step, value=f": {word}{kept} changed")
-    if step.keyword == "RUN" and step.words is not None and step.words[2].startswith(": "):
-        return run(f": {word} changed", exec_form=True) if not step.flags else None
+SWAPPED = frozenset({"ENV", "ARG", "LABEL", "COPY", "ADD"})
+
+
+def _swap(recipe: Recipe, stage: int, number: int) -> Recipe:
+    steps = recipe.stages[stage].steps
+    first, second = steps[number], steps[number + 1]
+    return replace_step(replace_step(recipe, stage, number, (second,)), stage, number + 1, (first,))
+
+
+@st.composite
+def _variants(draw: st.DrawFn, step: Step) -> Step | None:
+    """Draw `step` saying something else that still builds, or None where that is hard."""
+    word = draw(st.sampled_from(WORDS))
+    if step.keyword == "RUN" and step.value.startswith((": ", "echo ")):
+        if NONCE in step.value:
+            return replace(step, comment="unchanged")
+        flags = [(flag.name, flag.value or "") for flag in step.flags]
+        exec_form = run(step.value, flags=flags, exec_form=True)
+        shell_form = replace(step, value=f": {word} changed", breaks=frozenset())
+        return draw(st.sampled_from((exec_form, shell_form)))
     if step.keyword in {"ENV", "ARG", "LABEL"} and "=" in step.value and "$" not in step.value:
         return replace(step, value=f"{step.value.split('=')[0]}={word}")
-    if step.keyword in {"COPY", "ADD"} and not step.heredocs and NONCE not in step.value:
-        if step.words is None and not any(flag.name == "from" for flag in step.flags):
-            return replace(step, comment="a comment")
-        return replace(step, flags=tuple(flag for flag in step.flags if flag.name != "chmod"))
+    if step.keyword in {"COPY", "ADD"} and not step.heredocs:
+        name, value = draw(st.sampled_from((("chmod", "700"), ("chmod", "750"), ("chown", "9"))))
+        changed = (without_flag(step, name), with_flag(step, name, value))
+        return draw(st.sampled_from(changed))
     return None
 
 
@@ -180,7 +219,7 @@ def _variant(step: Step, word: str) -> Step | None:
 
 @st.composite
 def _option_edits(draw: st.DrawFn, state: State) -> tuple[str, State]:
-    names = [stage.name for stage in state.recipe.stages if stage.name is not None]
+    names = [stage.name for stage in state.recipe.stages if stage.name is not None] or ["s0"]
     kind = draw(st.sampled_from(("arg", "arg", "target", "no-cache", "filter")))
     options = state.options
     if kind == "arg":
@@ -193,7 +232,8 @@ def _option_edits(draw: st.DrawFn, state: State) -> tuple[str, State]:
         options = replace(options, build_args=arguments)
         return f"build arguments {arguments}", replace(state, options=options)
     if kind == "target":
-        target = draw(st.none() | st.sampled_from(names))
+        known = [stage.name for stage in state.recipe.stages if stage.name is not None]
+        target = draw(st.sampled_from([None, *known]))
         options = replace(options, target=target)
         return f"target {target}", replace(state, options=options)
     if kind == "no-cache":
@@ -201,6 +241,3 @@ def _option_edits(draw: st.DrawFn, state: State) -> tuple[str, State]:
     chosen = draw(st.sampled_from(names))
     options = replace(options, no_cache_filter=(chosen,))
     return f"--no-cache-filter {chosen}", replace(state, options=options)
-
-
-assert set(KEEPERS).isdisjoint(OTHERS)  # noqa: S101 - edits take paths of OTHERS away

@@ -14,7 +14,7 @@ import pytest
 from harness import commands, differential, process
 from harness import engine as engines
 from harness.differential import Built, Finding, Inputs, Verdict, Workshop
-from harness.dockerfiles import Dialect
+from harness.dockerfile_steps import Dialect
 from harness.engine import Engine, Kind
 from harness.errors import CommandError, EnvironmentLacksError
 from harness.plan import ImageFacts

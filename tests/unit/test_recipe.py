@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness import dockerfile
 from harness.dockerfile_cases import Case, cases
-from harness.dockerfiles import Dialect
+from harness.dockerfile_steps import Dialect
 from harness.model import Flag, Heredoc
 from harness.recipe import NONCE, Recipe, StageRecipe, Step, Style, render, with_nonce
 
