@@ -152,17 +152,10 @@ class Cache:
 
     def _decide_one(self, keyed: Keyed, before: Sequence[Decision]) -> Decision:
         vertex = keyed.vertex
-        if vertex.ignore_cache:
-            return Decision(keyed, Outcome.EXECUTED, "no-cache")
-        if vertex.volatile:
-            return Decision(keyed, Outcome.EXECUTED, "volatile")
         base = before[vertex.base] if vertex.base is not None else None
-        if base is not None and base.outcome is Outcome.EXECUTED:
-            return Decision(keyed, Outcome.EXECUTED, "inherits")
-        if base is not None and base.why in ("problem", "never"):
-            return Decision(keyed, Outcome.UNKNOWN, "never")
-        if any(each.certainty == "problem" and not each.remote for each in keyed.inputs):
-            return Decision(keyed, Outcome.UNKNOWN, "problem")
+        certain = _without_asking(keyed, base)
+        if certain is not None:
+            return certain
         candidates: list[Keyed] = []
         for record in self._by_operation.get(vertex.operation, ()):
             match = self._match(keyed, record, base, before)
@@ -210,6 +203,25 @@ class Cache:
             if key == candidate or key in self._maybe.get(candidate, ()):
                 return "maybe"
         return "no"
+
+
+def _without_asking(keyed: Keyed, base: Decision | None) -> Decision | None:
+    """Return the decision on a vertex that no earlier build can have a say in, or None."""
+    vertex = keyed.vertex
+    why: Why | None = None
+    if vertex.ignore_cache:
+        why = "no-cache"
+    elif vertex.volatile:
+        why = "volatile"
+    elif base is not None and base.outcome is Outcome.EXECUTED:
+        why = "inherits"
+    if why is not None:
+        return Decision(keyed, Outcome.EXECUTED, why)
+    if base is not None and base.why in ("problem", "never"):
+        return Decision(keyed, Outcome.UNKNOWN, "never")
+    if any(each.certainty == "problem" and not each.remote for each in keyed.inputs):
+        return Decision(keyed, Outcome.UNKNOWN, "problem")
+    return None
 
 
 def match_content(mine: Content, theirs: Content) -> Match:

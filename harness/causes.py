@@ -55,30 +55,32 @@ def explain_decision(
 ) -> tuple[Cause, ...]:
     """Return the causes of a miss, the first one first; none for a hit."""
     vertex = decision.keyed.vertex
+    causes: tuple[Cause, ...] = ()
     match decision.why:
         case "hit":
-            return ()
+            pass
         case "no-cache":
-            return (Cause("the cache is switched off for this stage", vertex.line),)
+            causes = (Cause("the cache is switched off for this stage", vertex.line),)
         case "volatile":
-            return (Cause("a directory given as a named context is new to every build"),)
+            causes = (Cause("a directory given as a named context is new to every build"),)
         case "inherits" | "unknown-base" | "never":
-            return (_inherited(decisions, vertex),)
+            causes = (_inherited(decisions, vertex),)
         case "problem":
-            return tuple(
+            causes = tuple(
                 Cause(f"{each.reason}: the build fails at line {vertex.line}", vertex.line)
                 for each in decision.keyed.inputs
                 if each.certainty == "problem"
             )
         case "unknown":
-            return (Cause(vertex.unknown, vertex.line),)
+            causes = (Cause(vertex.unknown, vertex.line),)
         case "twin":
             text = f"does the same as line {decision.twin_line}: the engine runs one of the two"
-            return (Cause(f"{text} and reports the other as cached", decision.twin_line),)
+            causes = (Cause(f"{text} and reports the other as cached", decision.twin_line),)
         case "unknown-content":
-            return _unknown_content(decision, decisions)
+            causes = _unknown_content(decision, decisions)
         case "miss":
-            return _miss(decision, decisions, evaluated, builds)
+            causes = _miss(decision, decisions, evaluated, builds)
+    return causes
 
 
 def _inherited(decisions: Sequence[Decision], vertex: PlannedVertex) -> Cause:
@@ -221,11 +223,7 @@ def _env_causes(mine: Mapping[str, EnvValue], theirs: Mapping[str, EnvValue]) ->
 def _content_causes(
     mine: Keyed, theirs: Keyed, evaluated: Evaluated, build: Evaluated
 ) -> Iterator[Cause]:
-    inputs = [
-        each
-        for each in mine.vertex.inputs
-        if mine.vertex.base is None or each.source.vertex != mine.vertex.base
-    ]
+    inputs = mine.vertex.content_inputs
     for index, content in enumerate(mine.inputs):
         other = theirs.inputs[index] if index < len(theirs.inputs) else None
         if other is not None and (content.certainty, content.identity) == (

@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -32,11 +32,8 @@ _CAPABILITY: Final = "security.capability"
 
 def digest(*parts: bytes) -> bytes:
     """Return a digest of `parts`, each delimited by its length."""
-    state = blake2b(digest_size=DIGEST_SIZE)
-    for part in parts:
-        state.update(len(part).to_bytes(8, "little"))
-        state.update(part)
-    return state.digest()
+    joined = b"".join([b"%d:%b" % (len(part), part) for part in parts])
+    return blake2b(joined, digest_size=DIGEST_SIZE).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +78,7 @@ class Context:
         self.records = records
         self.texts = texts
         self.memo: dict[object, object] = {}
+        self.changed_from: tuple[Context, Edit] | None = None
         self._directories: dict[str, bytes] = {}
 
     @cached_property
@@ -121,9 +119,9 @@ class Context:
         parts = [record.token]
         for name in self.children.get(path, ()):
             child = records[prefix + name]
-            parts.append(os.fsencode(name))
+            parts.append(b"\0%b\0" % os.fsencode(name))
             parts.append(child.token if child.kind != "dir" else self.tree_digest(prefix + name))
-        return digest(*parts)
+        return blake2b(b"".join(parts), digest_size=DIGEST_SIZE).digest()
 
     def kept(self, keep: Callable[[str], bool]) -> Context:
         """Return the snapshot of the paths for which `keep` holds, and of their parents."""
@@ -151,8 +149,37 @@ class Context:
         for path in edit.touch:
             record = records.get(path)
             if record is not None:
-                records[path] = _with_mtime(record, now_ns)
-        return Context(records, texts)
+                records[path] = replace(record, mtime_ns=now_ns)
+        after = Context(records, texts)
+        if self._keeps_shape(edit):
+            after.changed_from = (self, edit)
+            after.children = self.children
+            after._directories = self._without(edit.changes)
+        return after
+
+    def replaced(self, records: Mapping[str, Record], texts: Mapping[str, bytes]) -> Context:
+        """Return the snapshot with the files at known paths replaced by other files."""
+        after = Context({**self.records, **records}, {**self.texts, **texts})
+        after.children = self.children
+        after._directories = self._without(records)
+        return after
+
+    def _keeps_shape(self, edit: Edit) -> bool:
+        """Return whether an edit replaces files by files only, so that no name comes or goes."""
+        return all(
+            isinstance(entry, File) and (record := self.records.get(path)) and record.kind == "file"
+            for path, entry in edit.changes.items()
+        )
+
+    def _without(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return the digests of the directories that hold none of `paths`."""
+        directories = dict(self._directories)
+        for path in paths:
+            parent = path
+            while parent:
+                parent = parent.rpartition("/")[0]
+                directories.pop(parent, None)
+        return directories
 
     def differences(self, other: Context) -> tuple[tuple[str, str], ...]:
         """Return `(path, what)` for each path that differs; `what` is content, mode, added, …"""
@@ -191,21 +218,6 @@ _KIND_NAMES: Final[Mapping[Kind, str]] = {
     "unreadable": "unreadable file",
     "either": "file",
 }
-
-
-def _with_mtime(record: Record, mtime_ns: int) -> Record:
-    return Record(
-        record.kind,
-        record.mode,
-        record.content,
-        record.target,
-        record.uid,
-        record.gid,
-        record.extended,
-        record.size,
-        mtime_ns,
-        record.reason,
-    )
 
 
 def _remove(records: dict[str, Record], texts: dict[str, bytes], path: str) -> None:
@@ -314,7 +326,7 @@ def _record(
         numbers = f"{stat.S_IFMT(status.st_mode)} {status.st_rdev}".encode()
         return Record("special", mode, numbers, mtime_ns=mtime_ns)
     state = blake2b(digest_size=DIGEST_SIZE)
-    state.update(status.st_size.to_bytes(8, "little"))
+    state.update(b"%d:" % status.st_size)
     kept: list[bytes] | None = [] if _is_kept(path) else None
     descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:

@@ -140,9 +140,25 @@ def sent(state: BuildState) -> Context:
         return state.context
     known = state.context.memo.get(("sent", text))
     if not isinstance(known, Context):
-        known = state.context.kept(_filter(text, path).keeps)
+        known = _kept(state.context, text, _filter(text, path))
         state.context.memo["sent", text] = known
     return known
+
+
+def _kept(context: Context, text: str, ignore: _Filter) -> Context:
+    """Return what an ignore file leaves of a snapshot, from its predecessor's where that is known.
+
+    An edit that brings no name and takes none away changes no verdict.
+    """
+    if context.changed_from is not None:
+        before, edit = context.changed_from
+        known = before.memo.get(("sent", text))
+        if isinstance(known, Context):
+            paths = [*edit.changes, *edit.touch]
+            mine = {path: context.records[path] for path in paths if path in known.records}
+            texts = {path: context.texts[path] for path in mine if path in context.texts}
+            return known.replaced(mine, texts)
+    return context.kept(ignore.keeps)
 
 
 class _Filter:
@@ -195,7 +211,7 @@ class _Evaluator:
     def run(self) -> Evaluated:
         for vertex in self.plan.vertices:
             base = None if vertex.base is None else self.keyed[vertex.base].key
-            inputs = tuple(self._content(each) for each in self._inputs(vertex))
+            inputs = tuple([self._content(each) for each in vertex.content_inputs])
             key = digest(
                 vertex.operation, base or b"", *(part for c in inputs for part in _bytes(c))
             )
@@ -205,13 +221,6 @@ class _Evaluator:
             for stage, entries in self.declarations.items()
         }
         return Evaluated(self.plan, tuple(self.keyed), self.files, self.state, paths)
-
-    def _inputs(self, vertex: PlannedVertex) -> Sequence[Input]:
-        return tuple(
-            each
-            for each in vertex.inputs
-            if vertex.base is None or each.source.vertex != vertex.base
-        )
 
     def _content(self, each: Input) -> Content:
         source = each.source
@@ -268,19 +277,17 @@ class _Evaluator:
 
     def _layered(self, vertex: PlannedVertex) -> Layered:
         key = self.keyed[vertex.index].key
-        if vertex.kind == "FROM":
-            return opaque(key, vertex.index, image=True)
+        if vertex.kind in ("FROM", "RUN"):
+            return opaque(key, vertex.index, image=vertex.kind == "FROM")
         result: Layered | None = self.layered(vertex.base)
         if vertex.kind == "WORKDIR" and result is not None:
             if any(part == "user" and value for part, value in vertex.parts):
                 return opaque(key, vertex.index)
             result = make_directory(result, vertex.makes)
-        elif vertex.kind in ("COPY", "ADD"):
+        else:
             for action in vertex.writes:
                 source = self._source_files(vertex.inputs[action.input])
                 result = None if source is None or result is None else write(result, source, action)
-        else:
-            return opaque(key, vertex.index)
         return result if result is not None else opaque(key, vertex.index)
 
     def _source_files(self, each: Input) -> Layered | None:

@@ -123,8 +123,14 @@ class PlannedVertex:
     """The directory that a WORKDIR makes."""
     env: Mapping[str, EnvValue] = field(default_factory=dict, compare=False)
     operation: bytes = field(init=False, compare=False, default=b"")
+    content_inputs: tuple[Input, ...] = field(init=False, compare=False, default=())
+    """The inputs that count by content: all but those that are the file system it works on."""
 
     def __post_init__(self) -> None:
+        by_content = tuple(
+            each for each in self.inputs if self.base is None or each.source.vertex != self.base
+        )
+        object.__setattr__(self, "content_inputs", by_content)
         object.__setattr__(self, "operation", digest(repr(self.parts).encode(errors="replace")))
 
     def part(self, name: str) -> object:

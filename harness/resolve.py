@@ -31,9 +31,7 @@ def unknown_inputs(state: BuildState) -> tuple[Unknown, ...]:
     evaluated = evaluate(state, Rules())
     found: dict[Unknown, None] = {}
     for keyed in evaluated.keyed:
-        vertex = keyed.vertex
-        inputs = [i for i in vertex.inputs if vertex.base is None or i.source.vertex != vertex.base]
-        for each, content in zip(inputs, keyed.inputs, strict=True):
+        for each, content in zip(keyed.vertex.content_inputs, keyed.inputs, strict=True):
             untold = content.certainty in ("over", "opaque") and not content.image
             if each.source.kind == "vertex" and untold:
                 found[int(each.source.name), each.selectors] = None

@@ -11,6 +11,7 @@ import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from harness import dockerignore, patterns
@@ -123,7 +124,7 @@ def _matches(context: Context, pattern: str) -> Iterator[str]:
 
 
 def _match_below(context: Context, directory: str, parts: tuple[str, ...]) -> Iterator[str]:
-    compiled = patterns.compile_pattern(parts[0])
+    compiled = _compiled(parts[0])
     for name in context.children.get(directory, ()):
         if not compiled.matches(name):
             continue
@@ -132,6 +133,11 @@ def _match_below(context: Context, directory: str, parts: tuple[str, ...]) -> It
             yield path
         elif path in context.children:
             yield from _match_below(context, path, parts[1:])
+
+
+@lru_cache(maxsize=1024)
+def _compiled(part: str) -> patterns.Pattern:
+    return patterns.compile_pattern(part)
 
 
 def _is_wild(part: str) -> bool:
