@@ -15,7 +15,7 @@ from harness.shell import Command
 
 _CARGO: Final = re.compile(r"(cross|[A-Za-z_]*cargo[A-Za-z_]*)(\.exe)?")
 _BUILDS: Final = frozenset({"build", "b", "zigbuild", "rustc", "auditable", "xwin", "leptos"})
-_OTHER_BUILDERS: Final = frozenset({"maturin", "wasm-pack", "trunk", "dx"})
+OTHER_BUILDERS: Final = frozenset({"maturin", "wasm-pack", "trunk", "dx"})
 _SPEAKERS: Final = frozenset(
     {"echo", "printf", "die", "say", "log", "info", "warn", "error", "grep", "test", "[", "which"}
     | {"command", "apt-get", "apt", "apk", "dnf", "yum", "rustup", "ln", "cp", "mkdir", "rm", "cd"}
@@ -85,7 +85,7 @@ def find(commands: Iterable[Command], environment: Mapping[str, str]) -> tuple[C
 
 def subcommand(command: Command) -> tuple[str, dict[str, list[str]], str]:
     """Return cargo's subcommand, its options by name, and the `+toolchain`; `""` if not cargo."""
-    if command.program in _OTHER_BUILDERS:
+    if command.program in OTHER_BUILDERS:
         return _options("", command.words[1:], "")
     if command.program in _SPEAKERS:
         return "", {}, ""

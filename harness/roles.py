@@ -138,7 +138,7 @@ def _main_build(graph: Graph) -> int | None:
 
 def _roles_along(graph: Graph, main: int) -> list[tuple[Step, Role]]:
     """Return each step of the chain that ends in the main build, with its role."""
-    steps = [step for index in graph.chain(main) for step in graph.steps[index]]
+    steps = graph.compiling_along(main)
     first_input = next((n for n, s in enumerate(steps) if s.reads_project), len(steps))
     last_dependency = max((n for n, s in enumerate(steps) if s.compiles_dependencies), default=-1)
     roles = []
@@ -187,11 +187,10 @@ def _name_the_rest(graph: Graph, main: int | None, stages: list[set[Role]]) -> N
     """
     if main is None:
         return
-    for index in graph.chain(main):
-        for step in graph.steps[index]:
-            for source in step.from_stages:
-                if not stages[source] and graph.reads_project(source):
-                    stages[source].add(Role.PLANNER)
+    for step in graph.compiling_along(main):
+        for source in step.from_stages:
+            if not stages[source] and graph.reads_project(source):
+                stages[source].add(Role.PLANNER)
     for index in graph.reached_from(main):
         if not stages[index]:
             stages[index].add(Role.BASE)

@@ -94,6 +94,23 @@ class Graph:
         """Return the steps of the whole chain that ends in `index`, in order."""
         return tuple(step for stage in self.chain(index) for step in self.steps[stage])
 
+    def compiling_along(self, index: int) -> tuple[Step, ...]:
+        """Return the steps of the chain that ends in `index`, those of a dependency stage included.
+
+        Where the chain copies in what another stage compiled before the source, that stage's own
+        steps stand in front of those of `index`.
+        """
+        chain = self.chain(index)
+        others: list[int] = []
+        for step in self.steps[index]:
+            for source in step.from_stages if step.destination else ():
+                whole = self.steps_along(source)
+                apart = any(s.compiles_dependencies for s in whole)
+                if apart and not any(s.builds for s in whole):
+                    others += [s for s in self.chain(source) if s not in (*chain, *others)]
+        order = (*chain[:-1], *others, index)
+        return tuple(step for stage in order for step in self.steps[stage])
+
     def base_image(self, index: int) -> str:
         """Return the image at the root of the chain, variables expanded by their defaults."""
         return self.bases[self.chain(index)[0]]
@@ -329,6 +346,8 @@ class _Walker:
                 reads = reads or self.reads(source.index)
         commands = shell.commands_of(instruction, state.shell)
         compiled = compiles.find(commands, state.environment)
+        if any(c.program == "git" and "clone" in c.words for c in commands):
+            state.has_source = reads = True
         state.ran_since_source = True
         return Step(
             stage.index,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from harness import instructions
-from harness.compiles import UNKNOWN, Compile, subcommand
+from harness.compiles import OTHER_BUILDERS, UNKNOWN, Compile, subcommand
 from harness.model import Mount
 from harness.shell import Command
 from harness.stagegraph import Step
@@ -30,7 +30,8 @@ def _flags_differ(facts: Facts) -> Found:
             continue
         for call in step.compiled:
             differences = [_difference(each.settings, call.settings) for each in apart]
-            if call.verb != "chef cook" and all(differences):
+            comparable = call.verb != "chef cook" and call.command.program not in OTHER_BUILDERS
+            if comparable and all(differences):
                 yield step.instruction.line, f"dependencies were compiled with {differences[-1]}"
     yield from _arguments_differ(facts)
 

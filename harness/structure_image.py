@@ -74,7 +74,7 @@ def _copies_too_much(facts: Facts) -> Found:
         sources = instructions.transfer_of(step.instruction).sources
         if not step.from_stages and not step.instruction.flag("from"):
             for path in step.copied:
-                if stagegraph.is_source(path):
+                if stagegraph.is_source(path, inside=False):
                     yield step.instruction.line, f"{path!r} of the context is copied into it"
         for index in step.from_stages:
             for path in sources:

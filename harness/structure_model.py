@@ -43,7 +43,7 @@ class Facts:
     @property
     def building(self) -> tuple[Step, ...]:
         """Return the steps of the chain that compiles the project."""
-        return () if self.main is None else self.graph.steps_along(self.main)
+        return () if self.main is None else self.graph.compiling_along(self.main)
 
     @property
     def shipping(self) -> tuple[Step, ...]:

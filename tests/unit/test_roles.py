@@ -133,6 +133,24 @@ def test_a_cache_mount_alone_is_no_dependency_layer() -> None:
     assert roles.infer(parsed).stage(Role.DEPENDENCIES) is None
 
 
+def test_dependencies_may_be_compiled_in_a_stage_that_is_only_copied_from() -> None:
+    parsed = dockerfile.parse(
+        "FROM rust:1.85 AS a\nCOPY . .\nRUN cargo chef prepare\n"
+        "FROM rust:1.85 AS b\nCOPY --from=a /recipe.json .\nRUN cargo chef cook -r\n"
+        "FROM rust:1.85 AS c\nCOPY . .\nCOPY --from=b /target target\nRUN cargo build -r\n"
+        "FROM debian:12 AS d\nCOPY --from=c /target/release/a /a\n"
+    )
+    assert _names(parsed) == {"a": "planner", "b": "dependencies", "c": "build", "d": "runtime"}
+
+
+def test_a_clone_is_a_source() -> None:
+    parsed = dockerfile.parse(
+        "FROM rust:1.85 AS b\nRUN git clone https://example.invalid/x /x\nWORKDIR /x\n"
+        "RUN cargo build -r\nFROM debian:12 AS r\nCOPY --from=b /x/target/release/x /x\n"
+    )
+    assert _names(parsed) == {"b": "build", "r": "runtime"}
+
+
 def test_a_stage_that_only_tests_is_neither_build_nor_runtime() -> None:
     parsed = dockerfile.parse(
         "FROM rust:1.85 AS b\nCOPY . /a\nRUN cargo build --release\n"

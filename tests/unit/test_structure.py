@@ -116,6 +116,24 @@ def test_a_rule_can_be_allowed() -> None:
 
 
 QUIET = [
+    "FROM rust:1.85 AS plan\nWORKDIR /a\nCOPY . .\nRUN cargo chef prepare\n"
+    "FROM rust:1.85 AS cook\nWORKDIR /a\nCOPY --from=plan /a/recipe.json recipe.json\n"
+    "RUN cargo chef cook --release\n"
+    "FROM rust:1.85 AS build\nWORKDIR /a\nCOPY . .\nCOPY --from=cook /a/target target\n"
+    "COPY --from=cook /usr/local/cargo /usr/local/cargo\nRUN cargo build --release\n"
+    "FROM debian:12\nCOPY --from=build /a/target/release/app /app\nCOPY assets /assets\n"
+    "COPY ./test_code ./test_code\nUSER 1\nENTRYPOINT [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.lock ./\n"
+    "COPY crates/a/Cargo.toml crates/a/Cargo.toml\n"
+    "RUN mkdir -p src crates/a/src && echo 'fn main() {}' > src/main.rs \\\n"
+    " && for d in crates/*/src; do echo '' > $d/lib.rs; done \\\n"
+    " && cargo build --release && rm -rf src crates/*/src\n"
+    "COPY src ./src\nCOPY crates ./crates\n"
+    "RUN touch src/main.rs crates/*/src/*.rs && cargo build --release\n"
+    "FROM debian:12\nCOPY --from=b /app/target/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nCOPY recipe.json .\nRUN cargo chef cook --release --features server\n"
+    "COPY . .\nRUN dx build --release --platform fullstack\n"
+    "FROM debian:12\nCOPY --from=b /dist/app /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM rust:1.85 AS b\nENV SOURCE_DATE_EPOCH=0\nCOPY certs/ca.crt /usr/local/share/ca.crt\n"
     "COPY Cargo.toml Cargo.lock ./\nCOPY crates/a/Cargo.toml crates/a/\nRUN cargo chef cook -r\n"
     "COPY . .\nRUN cargo build -r\nFROM debian:12\nCOPY --from=b /target/release/app /app\nUSER 1\n"
