@@ -1,0 +1,128 @@
+"""Negative and positive controls: P1 and P5 reject Dockerfiles that break them, and pass good ones.
+
+Each fixture of `fixtures/dockerfiles/broken` names the property that it must fail in its first
+line. A fixed course of edits stands for the generated ones, so that a control takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import edits, scenario, subject
+from harness.engine import Engine
+from harness.judge import Judge
+from harness.model import EditClass
+from harness.projects import Blueprint, Dependency, Member, render
+from harness.report import PropertyViolation
+from harness.scenario import Workspace
+from harness.strategies import Plan, Step
+from properties import records
+from properties import test_p1_layer_caching as p1
+from properties import test_p5_dependency_invalidation as p5
+
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "dockerfiles"
+BROKEN = sorted((FIXTURES / "broken").glob("*.Dockerfile"))
+GOOD = sorted((FIXTURES / "good").glob("*.Dockerfile"))
+START = Blueprint(
+    members=(
+        Member(
+            "app",
+            answer=7,
+            modules=(("one", 1),),
+            binaries=("app",),
+            library=4,
+            uses=("alpha", "beta"),
+        ),
+    ),
+    dependencies=(Dependency("alpha"), Dependency("beta")),
+    toolchain=1,
+    isolated=True,
+)
+COURSES = {
+    "P1": (EditClass.MTIME, EditClass.README, EditClass.SOURCE, EditClass.IGNORED),
+    "P5": (
+        EditClass.SOURCE,
+        EditClass.DEPENDENCY_BUMP,
+        EditClass.LOCK,
+        EditClass.TOOLCHAIN,
+    ),
+}
+JUDGES: dict[str, Callable[..., None]] = {"P1": p1.judge_plan, "P5": p5.judge_plan}
+
+
+def course(classes: Sequence[EditClass]) -> Plan:
+    """Return one edit of each class, each on the project as the one before left it."""
+    current, steps = START, []
+    for edit_class in classes:
+        change = edits.apply(edit_class, current, 1)
+        assert change is not None
+        steps.append(Step(change.edit, change.after, old=bool(change.edit.changes)))
+        current = change.after
+    return Plan(START, tuple(steps))
+
+
+def violated(path: Path) -> str:
+    """Return the id of the property that a broken fixture says it violates."""
+    words = path.read_text().splitlines()[0].split()
+    assert words[:3] == ["#", "layerproof-fixture:", "violates"]
+    return words[3]
+
+
+@pytest.fixture
+def open_workspace(
+    engine: Engine, say: Callable[[str], None]
+) -> Iterator[Callable[[Path], Workspace]]:
+    """Return how to open a workspace for a fixture; all are closed after the test."""
+    opened = []
+
+    def open_one(path: Path) -> Workspace:
+        loaded = subject.load(path, scripts=FIXTURES)
+        options = replace(loaded.options, network="none")
+        bench = scenario.prepare(engine, replace(loaded, options=options), say=say)
+        workspace = bench.__enter__().workspace(render(START).tree, options=options)
+        opened.append((bench, workspace))
+        return workspace.__enter__()
+
+    yield open_one
+    for bench, workspace in opened:
+        workspace.__exit__(None, None, None)
+        bench.__exit__(None, None, None)
+
+
+def judge_of(path: Path, property_id: str) -> Judge:
+    """Return a judge of that property for a fixture."""
+    loaded = subject.load(path, scripts=FIXTURES)
+    return Judge(records.BY_ID[property_id], loaded.dockerfile, f"pytest --dockerfile {path.name}")
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.name.removesuffix(".Dockerfile"))
+def test_a_broken_dockerfile_fails_the_property_that_it_breaks(
+    path: Path, open_workspace: Callable[[Path], Workspace]
+) -> None:
+    """The report names the property, and the Dockerfile as it stands."""
+    broken = violated(path)
+    with pytest.raises(PropertyViolation) as caught:
+        JUDGES[broken](course(COURSES[broken]), open_workspace(path), judge=judge_of(path, broken))
+    text = str(caught.value)
+    assert text.startswith(records.BY_ID[broken].tag)
+    assert "The build failed." not in text or "swallowed" in path.name
+
+
+@pytest.mark.parametrize("property_id", sorted(JUDGES))
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name.removesuffix(".Dockerfile"))
+def test_a_good_dockerfile_passes(
+    path: Path, property_id: str, open_workspace: Callable[[Path], Workspace]
+) -> None:
+    """No false alarm on designs that keep the promise in their own way."""
+    workspace = open_workspace(path)
+    JUDGES[property_id](course(COURSES[property_id]), workspace, judge=judge_of(path, property_id))
+    assert len(workspace.observations) > len(COURSES[property_id])
+
+
+def test_every_property_judged_here_has_a_negative_control() -> None:
+    """A property that nothing fails proves nothing."""
+    assert {violated(path) for path in BROKEN} >= set(JUDGES)

@@ -1,0 +1,126 @@
+"""progress: rawjson streams of both layouts, as buildx wrote them, become vertices and crates."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import progress
+from harness.model import Outcome, Vertex
+
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+START, END = "2026-11-22T22:14:16.100000001Z", "2026-11-22T22:14:18.600000001Z"
+
+
+def stream(*statuses: dict[str, object], indent: int | None = 2) -> str:
+    """Return statuses as buildx writes them: indented in 0.13, one a line later."""
+    return "\n".join(json.dumps(status, indent=indent) for status in statuses) + "\n"
+
+
+def log(digest: str, text: bytes) -> dict[str, object]:
+    """Return a log status as the engine sends it."""
+    data = base64.b64encode(text).decode()
+    return {"logs": [{"vertex": digest, "stream": 2, "data": data, "timestamp": START}]}
+
+
+def test_the_last_update_of_a_vertex_counts() -> None:
+    name = "[build 3/7] RUN cargo build"
+    text = stream(
+        {"vertexes": [{"digest": A, "name": name}]},
+        {"vertexes": [{"digest": A, "name": name, "started": START}]},
+        {"vertexes": [{"digest": A, "name": name, "started": START, "completed": END}]},
+    )
+    assert progress.decode(text) == (
+        Vertex(name, Outcome.EXECUTED, stage="build", position=3, seconds=2.5),
+    )
+
+
+def test_indented_and_single_line_streams_are_read_alike() -> None:
+    statuses: tuple[dict[str, object], ...] = (
+        {"vertexes": [{"digest": A, "name": "[a 1/2] FROM x", "started": START}]},
+        {"vertexes": [{"digest": B, "name": "[a 2/2] RUN {}", "cached": True}]},
+    )
+    assert progress.decode(stream(*statuses)) == progress.decode(stream(*statuses, indent=None))
+
+
+def test_cached_executed_and_never_started_are_told_apart() -> None:
+    text = stream(
+        {
+            "vertexes": [
+                {"digest": "1", "name": "a", "cached": True, "started": START, "completed": START},
+                {"digest": "2", "name": "b", "started": START},
+                {"digest": "3", "name": "c"},
+            ]
+        }
+    )
+    outcomes = [vertex.outcome for vertex in progress.decode(text)]
+    assert outcomes == [Outcome.CACHED, Outcome.EXECUTED, Outcome.NOT_RUN]
+
+
+def test_stage_and_position_come_from_every_form_of_name() -> None:
+    names = {
+        "[build 3/7] RUN x": ("build", 3),
+        "[stage-1  2/12] COPY a b": ("stage-1", 2),
+        "[2/5] RUN x": ("stage-0", 2),
+        "[linux/arm64 build 4/4] RUN x": ("build", 4),
+        "[linux/arm/v7 2/4] RUN x": ("stage-0", 2),
+        "[internal] load build context": (None, None),
+        "exporting to image": (None, None),
+    }
+    for name, place in names.items():
+        (vertex,) = progress.decode(stream({"vertexes": [{"digest": A, "name": name}]}))
+        assert (vertex.stage, vertex.position) == place, name
+
+
+def test_logs_are_joined_before_they_are_decoded() -> None:
+    word = "é".encode()
+    text = stream(
+        {"vertexes": [{"digest": A, "name": "[1/1] RUN x", "started": START}]},
+        log(A, b"caf" + word[:1]),
+        log(A, word[1:] + b"\xff\n"),
+    )
+    assert progress.decode(text)[0].log == "café�\n"
+
+
+def test_crates_are_those_of_executed_vertices_without_colours() -> None:
+    text = stream(
+        {
+            "vertexes": [
+                {"digest": A, "name": "[1/2] RUN x", "started": START},
+                {"digest": B, "name": "[2/2] RUN y", "started": START, "cached": True},
+            ]
+        },
+        log(
+            A, b"\x1b[1m\x1b[32m   Compiling\x1b[0m serde v1.0.1\n   Compiling app v0.1.0 (/src)\n"
+        ),
+        log(B, b"   Compiling never v9.9.9\n"),
+    )
+    assert progress.crates_compiled(progress.decode(text)) == ("serde 1.0.1", "app 0.1.0")
+
+
+def test_the_clients_own_words_are_found_around_the_objects() -> None:
+    text = (
+        "WARNING: no output {specified}\n"
+        + stream({"vertexes": [{"digest": A, "name": "[1/1] RUN x", "error": "exit code: 1"}]})
+        + "ERROR: failed to solve: exit code: 1\n"
+    )
+    assert progress.words(text) == (
+        "WARNING: no output {specified}\n\nERROR: failed to solve: exit code: 1"
+    )
+    (vertex,) = progress.decode(text)
+    assert vertex.error == "exit code: 1"
+
+
+def test_a_stream_cut_short_gives_what_was_whole() -> None:
+    whole = stream({"vertexes": [{"digest": A, "name": "[1/1] RUN x", "started": START}]})
+    torn = whole + whole[: len(whole) // 2]
+    assert progress.decode(torn) == progress.decode(whole)
+
+
+@given(st.text(alphabet='{}[]":,aé\n \\'))
+def test_no_stream_makes_it_fail(text: str) -> None:
+    assert progress.decode(text) == ()
+    progress.words(text)
