@@ -1,4 +1,4 @@
-"""Checkouts of a tiny project, and what can be asked of their dev containers; every one is removed."""
+"""Checkouts of a tiny project, and what can be asked of their dev containers; all are removed."""
 
 from __future__ import annotations
 

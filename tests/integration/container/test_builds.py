@@ -1,4 +1,4 @@
-"""A dev build compiles the mounted source in the one container, and touches nothing but its outputs."""
+"""A dev build compiles the mounted source in the one container, and writes its outputs alone."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_a_damaged_build_cache_is_found_out_and_made_anew(checkout: Checkout) ->
     checkout.must("build")
     checkout.must(
         "exec", "--", "sh", "-c",
-        'for f in "$CARGO_TARGET_DIR"/debug/deps/libtiny*.rlib "$CARGO_TARGET_DIR"/debug/deps/libtiny*.rmeta;'
+        'for f in "$CARGO_TARGET_DIR"/debug/deps/libtiny*.r*;'
         ' do echo junk >"$f.new"; touch -r "$f" "$f.new"; mv "$f.new" "$f"; done',
     )  # fmt: skip
     checkout.write("src/main.rs", main_rs("two"))

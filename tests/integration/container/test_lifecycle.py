@@ -1,4 +1,4 @@
-"""Whatever state the container is in, a build finds or makes a current one; status tells the truth."""
+"""Whatever state the container is in, a build ends in a current one; status tells the truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.container.conftest import DOCKERFILE, Checkout, main_rs
 
 
 def check_serves(checkout: Checkout) -> None:
-    """A build succeeds, with the current source, in one container that status then calls current."""
+    """A build takes the current source, in a container that status then calls current."""
     word = f"w{time.monotonic_ns()}"
     checkout.write("src/main.rs", main_rs(word))
     checkout.must("build")

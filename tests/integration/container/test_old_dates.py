@@ -64,7 +64,8 @@ def test_a_build_script_whose_input_was_put_back_runs_again(checkout: Checkout) 
     checkout.write("word.txt", "first")
     checkout.write(
         "build.rs",
-        'fn main() { println!("cargo:rerun-if-changed=word.txt"); println!("cargo:rustc-env=WORD={}",'
+        'fn main() { println!("cargo:rerun-if-changed=word.txt");'
+        ' println!("cargo:rustc-env=WORD={}",'
         ' std::fs::read_to_string("word.txt").unwrap()); }\n',
     )
     checkout.write("src/main.rs", 'fn main() { println!("{}", env!("WORD")); }\n')

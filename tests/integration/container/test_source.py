@@ -1,4 +1,4 @@
-"""The container has the host's files, whatever they and their folder are called, and gives them to the caller."""
+"""The container has the host's files, whatever they are called; what it makes is the caller's."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def describe(root: Path) -> dict[bytes, tuple[str, bytes]]:
             mode = os.lstat(path).st_mode
             content = b""
             if stat.S_ISLNK(mode):
-                content = os.readlink(path)
+                content = os.readlink(path)  # noqa: PTH115
             elif stat.S_ISREG(mode):
                 content = hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).digest()
             seen[os.path.relpath(path, os.fsencode(root))] = (f"{mode:o}", content)

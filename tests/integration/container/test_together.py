@@ -12,7 +12,8 @@ from harness.process import Running
 from tests.integration.container.conftest import LIMIT, Checkout, main_rs
 
 SLOW = """fn main() {
-    std::process::Command::new("sh").args(["-c", "setsid sleep 7777 & sleep 8888"]).status().unwrap();
+    let script = "setsid sleep 7777 & sleep 8888";
+    std::process::Command::new("sh").args(["-c", script]).status().unwrap();
 }
 """
 

@@ -55,7 +55,8 @@ def wanted(shell: Shell) -> tuple[str, str, str]:
                Answer("ps *"))  # fmt: skip
     told = shell.source(
         SCRIPT,
-        'open_project; look; printf "%s\\n" "$WANTED_IMAGE_INPUTS" "$WANTED_INPUTS" "$WANTED_CONFIG"',
+        "open_project; look; "
+        'printf "%s\\n" "$WANTED_IMAGE_INPUTS" "$WANTED_INPUTS" "$WANTED_CONFIG"',
     )
     assert told.status == 0, told.err
     shutil.rmtree(shell.root / "stubs" / "docker.d")
@@ -228,7 +229,8 @@ def test_the_container_is_created_with_all_that_it_promises(project: Shell) -> N
     project.stub("docker", Answer("inspect *"), Answer("ps *"))
     code = (
         "open_project; CA_BUNDLE=/etc/ca.pem CREDENTIALS=/home/u/credentials.toml; look\n"
-        'CONTAINER_NETWORK=host; set_container_arguments; printf "%s\\n" "${CONTAINER_ARGUMENTS[@]}"'
+        "CONTAINER_NETWORK=host; set_container_arguments; "
+        'printf "%s\\n" "${CONTAINER_ARGUMENTS[@]}"'
     )
     words = project.source(SCRIPT, code).out
     ours = project_id(project)
@@ -298,7 +300,8 @@ def test_a_container_that_cannot_be_started_is_replaced_then_reported(project: S
     project.stub(
         "docker",
         Answer("inspect *", out=seen),
-        Answer("start *", status=1, err="Error response from daemon: could not find bridge docker0\n"),
+        Answer("start *", status=1,
+               err="Error response from daemon: could not find bridge docker0\n"),
         Answer("rm --force *"),
     )  # fmt: skip
     built = project.run(SCRIPT, "build")

@@ -1,4 +1,4 @@
-"""What runs in the dev container, called here: which changes cargo would overlook, what a failure was."""
+"""What runs in the dev container, called here: what cargo would overlook, what a failure was."""
 
 from __future__ import annotations
 
