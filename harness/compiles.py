@@ -13,7 +13,7 @@ from typing import Final
 
 from harness.shell import Command
 
-_CARGO: Final = re.compile(r"(cross|[A-Za-z_]*cargo[A-Za-z_]*)(\.exe)?")
+_CARGO: Final = re.compile(r"(cross|(xx-)?[A-Za-z_]*cargo[A-Za-z_]*)(\.exe)?")
 _BUILDS: Final = frozenset({"build", "b", "zigbuild", "rustc", "auditable", "xwin", "leptos"})
 OTHER_BUILDERS: Final = frozenset({"maturin", "wasm-pack", "trunk", "dx"})
 _SPEAKERS: Final = frozenset(
@@ -150,7 +150,7 @@ def _settings(verb: str, options: Mapping[str, list[str]]) -> dict[str, str]:
     features = [*options.get("--features", ()), *options.get("-F", ())]
     if features:
         settings["features"] = ",".join(sorted(re.split(r"[,\s]+", ",".join(features))))
-    for name in ("--all-features", "--no-default-features"):
+    for name in ("--all-features", "--no-default-features", "--arm64", "--x86-64"):
         if name in options:
             settings[name] = "yes"
     return settings

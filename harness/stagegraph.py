@@ -10,27 +10,14 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Final
 
-from harness import compiles, expansion, instructions, shell
+from harness import compiles, expansion, instructions, shell, sources
 from harness.compiles import Compile
 from harness.errors import ExpansionError
 from harness.model import Dockerfile, Instruction, Mount, Stage
 from harness.shell import Command
 
-_MANIFESTS: Final = re.compile(
-    r"Cargo\.(toml|lock|\*|\[\w+\]\*?)\*?|\*?\*?/?Cargo\.toml|rust-toolchain(\.toml)?\*?"
-    r"|recipe\.json|\.cargo|config(\.toml)?|\*\.(toml|lock)|clippy\.toml|rustfmt\.toml|deny\.toml"
-)
-_SOURCE: Final = re.compile(r"(src|crates|packages|lib|libs|apps?|services?|members|bin|\w+\.rs)")
-_NO_CRATE: Final = re.compile(
-    r"README|CHANGELOG|CONTRIBUTING|LICENSE|NOTICE|Makefile|Dockerfile|justfile|docs?|tests?|benches"
-    r"|examples|scripts?|assets|static|templates|migrations|deploy|infra|docker|certs?|ci|etc|config"
-    r"|proto|\w+\.\w+|.*[*$].*",
-    re.IGNORECASE,
-)
-WHOLE: Final = frozenset({".", "./", "", "*", "/", "./*", "**", "./."})
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
 
 
@@ -197,32 +184,6 @@ def _defaults(dockerfile: Dockerfile) -> dict[str, str]:
     return values
 
 
-def is_manifest(path: str) -> bool:
-    """Return whether a context path names what dependencies are resolved and compiled from."""
-    parts = PurePosixPath(path.rstrip("/")).parts
-    return bool(parts) and (
-        bool(_MANIFESTS.fullmatch(parts[-1]))
-        or ".cargo" in parts
-        or parts[0] in ("vendor", "patches")
-    )
-
-
-def is_source(path: str, *, inside: bool = True) -> bool:
-    """Return whether a context path names the project's source, or more than its manifests.
-
-    `inside` tells that it is copied to a place in the working directory: there an unknown
-    directory is taken for one of its crates.
-    """
-    if path in WHOLE:
-        return True
-    if is_manifest(path) or path.endswith("build.rs"):
-        return False
-    parts = PurePosixPath(path).parts
-    if any(_SOURCE.fullmatch(part) for part in parts):
-        return True
-    return inside and not _NO_CRATE.fullmatch(parts[-1]) and "." not in parts[-1]
-
-
 @dataclass(slots=True)
 class _State:
     """What holds at a point of a stage."""
@@ -293,7 +254,7 @@ class _Walker:
         source = self.dockerfile.stage(name) if name else None
         copied = tuple(s for s in transfer.sources if not _URL.match(s)) if not name else ()
         inside = f"{destination}/".startswith(state.directory.rstrip("/") + "/")
-        brings = any(is_source(path, inside=inside) for path in copied)
+        brings = any(sources.is_source(path, inside=inside) for path in copied)
         if source is not None:
             brings = any(self.is_source_of(source.index, path) for path in transfer.sources)
         if brings:
@@ -315,7 +276,7 @@ class _Walker:
     def is_source_of(self, index: int, path: str) -> bool:
         """Return whether `path` of a finished stage is the source as the context has it."""
         end = self.ends[index]
-        if end.ran_since_source or is_manifest(path):
+        if end.ran_since_source or sources.is_manifest(path):
             return False
         whole = posixpath.normpath(posixpath.join(end.directory, path))
         return any(
@@ -335,7 +296,7 @@ class _Walker:
             if mount.kind != "bind":
                 source = None
             elif mount.from_stage is None:
-                brings = brings or is_source(mount.source or ".")
+                brings = brings or sources.is_source(mount.source or ".")
                 reads = True
                 source = None
             else:

@@ -13,8 +13,10 @@ from harness import roles as roles_module
 from harness import (
     stagegraph,
     structure_cargo,
+    structure_files,
     structure_image,
     structure_layers,
+    structure_platform,
     structure_safety,
 )
 from harness.dockerignore import Ignore
@@ -25,7 +27,9 @@ from harness.structure_model import Facts, Finding, Rule
 RULES: Final[tuple[Rule, ...]] = (
     *structure_layers.RULES,
     *structure_cargo.RULES,
+    *structure_files.RULES,
     *structure_image.RULES,
+    *structure_platform.RULES,
     *structure_safety.RULES,
 )
 

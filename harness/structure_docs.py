@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from harness import (
     structure_cargo,
+    structure_files,
     structure_image,
     structure_layers,
+    structure_platform,
     structure_safety,
 )
 from harness.structure_model import Rule
@@ -31,8 +33,10 @@ makes it anew.
 """
 _GROUPS: tuple[tuple[str, tuple[Rule, ...]], ...] = (
     ("Layers", structure_layers.RULES),
-    ("Cargo", structure_cargo.RULES),
+    ("Calls of cargo", structure_cargo.RULES),
+    ("Stand-ins, lock and toolchain files", structure_files.RULES),
     ("The image that is shipped", structure_image.RULES),
+    ("Whether it starts", structure_platform.RULES),
     ("Secrets and permissions", structure_safety.RULES),
 )
 

@@ -31,7 +31,6 @@ _NON_ROOT_IMAGE: Final = re.compile(r".*nonroot.*|cgr\.dev/.*")
 _SPARE: Final = frozenset(
     {"target", "release", "debug", "deps", "src", ".cargo", "cargo", "rustup"}
 )
-_NO_GLIBC: Final = re.compile(r"scratch|.*distroless/static.*|(.*/)?(alpine|busybox:musl)([:@].*)?")
 _SYSTEM: Final = frozenset({"/", "/usr", "/usr/local", "/root", "/home", "/opt", "/var", "/lib"})
 
 
@@ -71,13 +70,13 @@ def _copies_too_much(facts: Facts) -> Found:
     for step in facts.shipping:
         if step.instruction.keyword not in ("COPY", "ADD"):
             continue
-        sources = instructions.transfer_of(step.instruction).sources
+        names = instructions.transfer_of(step.instruction).sources
         if not step.from_stages and not step.instruction.flag("from"):
             for path in step.copied:
-                if stagegraph.is_source(path, inside=False):
+                if sources.is_source(path, inside=False):
                     yield step.instruction.line, f"{path!r} of the context is copied into it"
         for index in step.from_stages:
-            for path in sources:
+            for path in names:
                 if _is_more_than_an_artifact(facts, index, path):
                     yield step.instruction.line, f"{path} of the build is copied into it"
 
@@ -213,26 +212,6 @@ def _starts_shell(words: tuple[str, ...]) -> bool:
     return program in SHELLS and "-c" in words and not words[-1].startswith("exec ")
 
 
-def _wrong_libc(facts: Facts) -> Found:
-    """A binary for glibc goes into an image that has none."""
-    if facts.main is None or facts.runtime is None or facts.one_stage:
-        return
-    if facts.graph.is_export(facts.runtime):
-        return
-    base = facts.graph.base_image(facts.main)
-    image = facts.graph.base_image(facts.runtime)
-    compiles_for_glibc = re.match(r"(.*/)?rust:", base) and "alpine" not in base
-    if not compiles_for_glibc or not _NO_GLIBC.fullmatch(image):
-        return
-    calls = [call for step in facts.builds for call in step.compiled]
-    settings = " ".join(f"{k}={v}" for call in calls for k, v in call.settings.items())
-    if calls and not re.search(r"musl|crt-static|target=\S*\$|CARGO_BUILD_TARGET", settings):
-        yield (
-            facts.dockerfile.stages[facts.runtime].line,
-            f"{image} has no glibc, and {base} compiles for it",
-        )
-
-
 RULES: Final = (
     Rule(
         "runtime-from-build",
@@ -304,12 +283,5 @@ RULES: Final = (
         'ENTRYPOINT ["/var/runtime/bootstrap"]',
         "ENTRYPOINT /var/runtime/bootstrap",
         _shell_form,
-    ),
-    Rule(
-        "libc-missing",
-        "The loader of the binary is not there: it does not start.",
-        "Compile for musl (--target x86_64-unknown-linux-musl), or ship in an image with glibc.",
-        'FROM rust:1.85 AS build\n…\nFROM scratch\nENTRYPOINT ["/app"]',
-        _wrong_libc,
     ),
 )

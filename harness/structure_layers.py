@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from harness import instructions, stagegraph
+from harness import instructions, sources
 from harness.model import Instruction
 from harness.stagegraph import Step
 from harness.structure_model import Facts, Found, Rule
@@ -43,7 +43,7 @@ def _manifests_after_source(facts: Facts) -> Found:
     """The source arrives, and no COPY of the manifests alone came before it."""
     for step in facts.building:
         is_copy = step.instruction.keyword in ("COPY", "ADD")
-        manifests = step.from_stages or any(stagegraph.is_manifest(path) for path in step.copied)
+        manifests = step.from_stages or any(sources.is_manifest(path) for path in step.copied)
         if step.brings_source and is_copy:
             yield step.instruction.line, f"{_text(step)} brings in the source before any manifest"
         if step.brings_source or (is_copy and manifests):
@@ -116,8 +116,8 @@ def _volatile_names(instruction: Instruction, escape: str) -> list[str]:
 def _remote_above_dependencies(facts: Facts) -> Found:
     for step in facts.above_dependencies or facts.building:
         if step.instruction.keyword == "ADD" and not step.instruction.flag("checksum"):
-            sources = instructions.transfer_of(step.instruction).sources
-            for source in sources:
+            names = instructions.transfer_of(step.instruction).sources
+            for source in names:
                 if _URL.match(source):
                     yield step.instruction.line, f"ADD {source} is fetched again at every build"
 
@@ -145,7 +145,7 @@ def _ignore_file(facts: Facts) -> Found:
 
 
 def _takes_whole_context(step: Step) -> bool:
-    return any(path in stagegraph.WHOLE for path in step.copied)
+    return any(path in sources.WHOLE for path in step.copied)
 
 
 def _unpinned_base(facts: Facts) -> Found:

@@ -170,6 +170,7 @@ def test_a_stage_that_only_tests_is_neither_build_nor_runtime() -> None:
         "cargo install --path . --root /out",
         "cargo rustc --release --bin a",
         "cross build --release",
+        "xx-cargo build --release",
         "maturin build --release",
         "RUSTFLAGS=-Ctarget-cpu=native cargo build",
         "env A=b cargo build",

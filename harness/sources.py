@@ -1,0 +1,46 @@
+"""Tells by its name what a path of the build context is: manifest, source, or neither."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Final
+
+_MANIFESTS: Final = re.compile(
+    r"Cargo\.(toml|lock|\*|\[\w+\]\*?)\*?|\*?\*?/?Cargo\.toml|rust-toolchain(\.toml)?\*?"
+    r"|recipe\.json|\.cargo|config(\.toml)?|\*\.(toml|lock)|clippy\.toml|rustfmt\.toml|deny\.toml"
+)
+_SOURCE: Final = re.compile(r"(src|crates|packages|lib|libs|apps?|services?|members|bin|\w+\.rs)")
+_NO_CRATE: Final = re.compile(
+    r"README|CHANGELOG|CONTRIBUTING|LICENSE|NOTICE|Makefile|Dockerfile|justfile|docs?|tests?|benches"
+    r"|examples|scripts?|assets|static|templates|migrations|deploy|infra|docker|certs?|ci|etc|config"
+    r"|proto|\w+\.\w+|.*[*$].*",
+    re.IGNORECASE,
+)
+WHOLE: Final = frozenset({".", "./", "", "*", "/", "./*", "**", "./."})
+
+
+def is_manifest(path: str) -> bool:
+    """Return whether a context path names what dependencies are resolved and compiled from."""
+    parts = PurePosixPath(path.rstrip("/")).parts
+    return bool(parts) and (
+        bool(_MANIFESTS.fullmatch(parts[-1]))
+        or ".cargo" in parts
+        or parts[0] in ("vendor", "patches")
+    )
+
+
+def is_source(path: str, *, inside: bool = True) -> bool:
+    """Return whether a context path names the project's source, or more than its manifests.
+
+    `inside` tells that it is copied to a place in the working directory: there an unknown
+    directory is taken for one of its crates.
+    """
+    if path in WHOLE:
+        return True
+    if is_manifest(path) or path.endswith("build.rs"):
+        return False
+    parts = PurePosixPath(path).parts
+    if any(_SOURCE.fullmatch(part) for part in parts):
+        return True
+    return inside and not _NO_CRATE.fullmatch(parts[-1]) and "." not in parts[-1]
