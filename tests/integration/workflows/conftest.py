@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import engine as engines
 from harness import process
 from harness.engine import Engine
 from harness.process import Completed, Running
@@ -20,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = ROOT / "scripts"
 SAMPLE = ROOT / "fixtures" / "hello-offline"
 LIMIT = 400.0
+
+REAL = {"rust": "rust:1.85-slim-bookworm", "runtime": "amazon/aws-lambda-provided:al2023"}
+STAND_INS = {"rust": "layerproof/rust:local", "runtime": "layerproof/runtime:local"}
 
 MANIFEST = '[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n\n[workspace]\n'
 LOCK = (
@@ -89,12 +93,10 @@ class Lambda:
 
     def image(self, kind: str) -> str:
         """Return the image that the scripts choose, rust or runtime."""
-        real = {"rust": "rust:1.85-slim-bookworm", "runtime": "amazon/aws-lambda-provided:al2023"}
         chosen = self.env.get({"rust": "DOCKER_IMAGE", "runtime": "RUNTIME_IMAGE"}[kind])
-        stand_in = f"layerproof/{kind}:local"
-        if not chosen and not self.engine.has_image(real[kind]) and self.engine.has_image(stand_in):
-            chosen = stand_in
-        return chosen or real[kind]
+        if chosen:
+            return chosen
+        return REAL[kind] if self.engine.has_image(REAL[kind]) else STAND_INS[kind]
 
     def says(self, binary: str = "lambda-package/bootstrap") -> str:
         """Return what a built program prints in the runtime image."""
@@ -116,6 +118,14 @@ class Lambda:
         """Return what a build may not leave behind, in the project and the temporary directory."""
         inside = [*self.path.glob("target/.layerproof/out.*"), *self.path.glob("**/.staging.*")]
         return [str(p) for p in (*inside, *Path(self.env["TMPDIR"]).iterdir())]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def images(engine: Engine, say: Callable[[str], None]) -> None:
+    """See to it that the engine has the real base images or our stand-ins."""
+    for real, stand_in in zip(REAL.values(), STAND_INS.values(), strict=True):
+        if not engine.has_image(real):
+            engines.ensure_images(engine, (stand_in,), say=say)
 
 
 @pytest.fixture
