@@ -1,0 +1,110 @@
+"""report: the whole text of a failure, verbatim."""
+
+from __future__ import annotations
+
+from harness import dockerfile, report
+from harness.model import BuildObservation, Outcome, Vertex
+from harness.report import Row, Violation
+
+TEXT = """\
+FROM rust AS base
+WORKDIR /src
+COPY . .
+RUN install tools
+
+FROM base
+RUN cargo build
+"""
+PARSED = dockerfile.parse(TEXT, path="Dockerfile")
+
+
+def test_a_violation_reads_from_promise_to_command() -> None:
+    violation = Violation(
+        promise="Feature: f, Property 1: layer caching consistency",
+        finding="After <README.md: changed> the base stage was executed again.",
+        scenario=["build Plan(package app)", "<README.md: changed>, build"],
+        hint="Look for a COPY that selects more than it needs.",
+        repeat="pytest properties/test_p1.py --hypothesis-seed=7",
+        rows=[
+            Row("[base 3/4] COPY . .", "cached", "executed"),
+            Row("[base 2/4] WORKDIR /src", "cached", "cached"),
+        ],
+        lines=[3],
+        because=["line 3: README.md (content) is selected by COPY"],
+        log="one\ntwo\n",
+        dockerfile=PARSED,
+    )
+    assert (
+        report.render(violation)
+        == """\
+Feature: f, Property 1: layer caching consistency
+
+After <README.md: changed> the base stage was executed again.
+
+Scenario:
+  1. build Plan(package app)
+  2. <README.md: changed>, build
+
+Dockerfile:
+   1 | FROM rust AS base
+   2 | WORKDIR /src
+-> 3 | COPY . .
+   4 | RUN install tools
+   5 |
+
+                            expected  observed
+-> [base 3/4] COPY . .      cached    executed
+   [base 2/4] WORKDIR /src  cached    cached
+
+Why:
+  line 3: README.md (content) is selected by COPY
+
+End of the log:
+  | one
+  | two
+
+Hint: Look for a COPY that selects more than it needs.
+Again: pytest properties/test_p1.py --hypothesis-seed=7"""
+    )
+
+
+def test_what_is_not_known_leaves_no_empty_heading() -> None:
+    violation = Violation("P", "It broke.", ["build"], hint="Look.", repeat="pytest")
+    assert report.render(violation) == (
+        "P\n\nIt broke.\n\nScenario:\n  1. build\n\nHint: Look.\nAgain: pytest"
+    )
+
+
+def test_an_excerpt_shows_gaps_and_ignores_lines_that_are_not_there() -> None:
+    parsed = dockerfile.parse("FROM a\n" * 12, path="D")
+    assert report.excerpt(parsed, [1, 11, 99]) == [
+        "D:",
+        "->  1 | FROM a",
+        "    2 | FROM a",
+        "    3 | FROM a",
+        "  ...",
+        "    9 | FROM a",
+        "   10 | FROM a",
+        "-> 11 | FROM a",
+        "   12 | FROM a",
+    ]
+
+
+def test_a_vertex_is_found_at_its_line_whatever_its_stage_is_called() -> None:
+    def line(stage: str | None, position: int | None) -> int | None:
+        vertex = Vertex("x", Outcome.EXECUTED, stage=stage, position=position)
+        return report.line_of(PARSED, vertex)
+
+    assert [line("base", n) for n in (1, 2, 3, 4, 5)] == [1, 2, 3, 4, None]
+    assert line("stage-1", 2) == 7
+    assert line(None, None) is None
+    assert line("gone", 2) is None
+
+
+def test_why_a_build_failed_is_the_failed_vertexs_log() -> None:
+    failed = Vertex("r", Outcome.EXECUTED, error="exit code: 1", log="error[E0425]\n")
+    fine = Vertex("q", Outcome.EXECUTED, log="fine")
+    seen = BuildObservation(succeeded=False, vertices=(fine, failed), error="failed to solve")
+    assert report.why_it_failed(seen) == "error[E0425]\n"
+    bare = BuildObservation(succeeded=False, vertices=(), error="failed to solve")
+    assert report.why_it_failed(bare) == "failed to solve"
