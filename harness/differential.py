@@ -1,64 +1,30 @@
-"""Builds a drawn case on an engine and lines up what was predicted with what happened.
+"""Builds a series of states on an engine and lines up what was predicted with what happened.
 
-Every build is one of a context of its own, with a basename and a nonce that no other build has, so
-that the case's own earlier builds are all the history there is. Nothing is exported. It returns
-findings; whether one is a fault of the model or of the engine is for the caller to say.
+The builds of the series are all the history there is (`workshop` sees to that). Nothing is
+exported. It returns findings; whether one is a fault of the model or of the engine is for the
+caller to say.
 """
 
 from __future__ import annotations
 
 import enum
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import commands, process, progress, trees
+from harness import commands, process, progress
 from harness.cache import Cache, PlacedPrediction
 from harness.context import of_directory
-from harness.dockerfile_cases import Case
 from harness.engine import Engine
 from harness.evaluate import BuildState
-from harness.model import (
-    BuildOptions,
-    Directory,
-    Dockerfile,
-    Entry,
-    File,
-    Outcome,
-    Stage,
-    Tree,
-    Vertex,
-)
+from harness.model import Dockerfile, Outcome, Stage, Vertex
 from harness.plan import ImageFacts
 from harness.quirks import ALL, Rules
-from harness.recipe import VERTEX_KEYWORDS, render, with_nonce
+from harness.recipe import VERTEX_KEYWORDS
+from harness.workshop import Inputs, Workshop
 
 BUILD_SECONDS = 120.0
-EPOCH_NS = 1_700_000_000 * 10**9
-SECOND_NS = 10**9
-IMPLIED_MODE = 0o755
 SCRATCH = "scratch"
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What one build is made from, and a line on what was done to get there.
-
-    `touched` files have a new mtime and nothing else new; with `keep_mtimes` no file that was
-    there before gets one (BK#4817). The Dockerfile stands in the context if `inside`, else beside;
-    `own_ignore` stands next to it.
-    """
-
-    summary: str
-    dockerfile: Dockerfile
-    tree: Tree
-    options: BuildOptions = field(default_factory=BuildOptions)
-    inside: bool = True
-    touched: frozenset[str] = frozenset()
-    keep_mtimes: bool = False
-    own_ignore: File | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,80 +66,6 @@ class Finding:
         return f"line {self.line}: {self.vertex}: predicted {said}, observed {saw}{self.because}"
 
 
-def inputs(case: Case, nonce: str) -> tuple[Inputs, ...]:
-    """Return what a case's builds are made from, with its nonce put in."""
-    found = []
-    for summary, state in case.states:
-        _, truth = render(with_nonce(state.recipe, nonce))
-        found.append(
-            Inputs(
-                summary=summary,
-                dockerfile=truth,
-                tree=state.tree,
-                options=state.options,
-                inside=state.inside,
-                touched=state.touched,
-                keep_mtimes=state.keep_mtimes,
-                own_ignore=state.own_ignore,
-            )
-        )
-    return tuple(found)
-
-
-@dataclass(slots=True)
-class Workshop:
-    """The directory of one case, and the clock that its modification times are taken from."""
-
-    root: Path
-    nonce: str = field(default_factory=lambda: f"n{uuid.uuid4().hex[:12]}")
-    ticks: int = 0
-    written: dict[str, Entry] = field(default_factory=dict)
-
-    @property
-    def context(self) -> Path:
-        """Return the build context; its basename is the case's own."""
-        return self.root / f"context-{self.nonce}"
-
-    def put(self, wanted: Inputs) -> Path:
-        """Make the directory as `wanted` says, moving the mtime of every file that changes.
-
-        Returns the path of the Dockerfile.
-        """
-        self.ticks += 1
-        now = EPOCH_NS + self.ticks * SECOND_NS
-        self.context.mkdir(parents=True, exist_ok=True)
-        folder = self.context if wanted.inside else self.root / f"files-{self.nonce}"
-        path = folder / "Dockerfile"
-        entries = {f"{self.context.name}/{name}": entry for name, entry in wanted.tree.items()}
-        name = path.relative_to(self.root).as_posix()
-        entries[name] = File(wanted.dockerfile.text.encode())
-        if wanted.own_ignore is not None:
-            entries[f"{name}.dockerignore"] = wanted.own_ignore
-        for name in sorted(self.written.keys() - entries.keys()):
-            self._take_away(name, entries)
-        for name, entry in entries.items():
-            touched = name.partition("/")[2] in wanted.touched
-            lost = isinstance(entry, Directory) and not (self.root / name).exists()
-            if touched or lost or self.written.get(name) != entry:
-                old = self.root / name
-                keep = wanted.keep_mtimes and name in self.written
-                trees.put(self.root, name, entry, modified=old.lstat().st_mtime_ns if keep else now)
-        self.written = entries
-        return path
-
-    def _take_away(self, name: str, entries: Mapping[str, Entry]) -> None:
-        """Remove what stood there, and the directories that this leaves empty."""
-        path = self.root / name
-        if any(other.startswith(f"{name}/") for other in entries):
-            path.chmod(IMPLIED_MODE)
-            return
-        trees.remove(path)
-        folder = path.parent
-        while self.context in folder.parents and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
-
-
 def build(engine: Engine, workshop: Workshop, wanted: Inputs) -> Built:
     """Put `wanted` on disk and build it; a build that fails is returned like any other."""
     path = workshop.put(wanted)
@@ -198,23 +90,6 @@ def state_of(built: Built, images: Mapping[str, ImageFacts]) -> BuildState:
     )
 
 
-def facts(engine: Engine, image: str) -> ImageFacts:
-    """Return what the engine says of an image that FROM may name."""
-    attributes = engine.client.images.get(image).attrs
-    config = attributes["Config"]
-    return ImageFacts(
-        identity=str(attributes["Id"]),
-        env=tuple(
-            (name, value)
-            for name, _, value in (entry.partition("=") for entry in config.get("Env") or ())
-        ),
-        workdir=config.get("WorkingDir") or "",
-        user=config.get("User") or "",
-        shell=tuple(config.get("Shell") or ()),
-        onbuild=tuple(config.get("OnBuild") or ()),
-    )
-
-
 def judge(
     engine: Engine,
     steps: Sequence[Inputs],
@@ -236,11 +111,6 @@ def judge(
         predicted = cache.predict(state)
         cache.build(state)
         yield built, compare(built, predicted)
-
-
-def remove(workshop: Workshop) -> None:
-    """Remove what a case left on disk."""
-    shutil.rmtree(workshop.root, ignore_errors=True)
 
 
 # --- Lining up ---------------------------------------------------------------------------------

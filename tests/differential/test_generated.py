@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from harness import differential
+from harness import workshop
 from harness.differential import Verdict
 from harness.dockerfile_cases import cases
-from tests.differential.conftest import Ground
+from harness.ground import Ground
 
 EXAMPLES = max(5, (settings.default.max_examples if settings.default else 10) // 5)
 """A case is three to five builds: a fifth of what the profile asks of a property."""
@@ -20,7 +20,7 @@ def test_every_vertex_of_a_drawn_case_does_what_was_predicted(
     ground: Ground, data: st.DataObject
 ) -> None:
     case = data.draw(cases(ground.dialect))
-    seen = ground.check(lambda nonce: differential.inputs(case, nonce))
+    seen = ground.check(lambda nonce: workshop.inputs(case, nonce))
     assert len(seen) == len(case.states)
     for built, findings in seen:
         event(built.inputs.summary.split(" ", 1)[0])
