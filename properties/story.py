@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from hypothesis import currently_in_test_context, event
+
 from harness.judge import Judge
 from harness.model import BuildObservation, Vertex
 from harness.report import Row, line_of, shown, why_it_failed
 from harness.scenario import Workspace
+
+
+def count(what: str) -> None:
+    """Count a kind of case in Hypothesis's statistics; outside of a generated test do nothing."""
+    if currently_in_test_context():
+        event(what)
 
 
 def expect_success(seen: BuildObservation, story: Sequence[str], judge: Judge) -> None:

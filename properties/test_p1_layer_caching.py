@@ -5,7 +5,7 @@ nothing changed does nothing and yields the same image.
 from __future__ import annotations
 
 import pytest
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
@@ -17,7 +17,7 @@ from harness.report import Row
 from harness.scenario import Bench, Workspace
 from harness.strategies import DEPENDENCY_EDITS, IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
 from harness.subject import Subject
-from properties.story import expect_cached, expect_success
+from properties.story import count, expect_cached, expect_success
 
 pytestmark = pytest.mark.property("P1")
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
@@ -43,7 +43,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     expect_success(seen[0], story, judge)
     states = [0]
     for number, step in enumerate(plan.steps, 1):
-        event(f"edit: {step.edit.edit_class.value}")
+        count(f"edit: {step.edit.edit_class.value}")
         workspace.edit(step.edit, old=step.old)
         same_as = state_of(plan, number, states)
         states.append(same_as)

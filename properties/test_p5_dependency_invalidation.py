@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import registry, strategies
@@ -19,7 +19,7 @@ from harness.report import Row
 from harness.scenario import Bench, Workspace
 from harness.strategies import DEPENDENCY_EDITS, SOURCE_EDITS, Plan, Step
 from harness.subject import Subject
-from properties.story import expect_cached, expect_success, lines_of
+from properties.story import count, expect_cached, expect_success, lines_of
 
 pytestmark = pytest.mark.property("P5")
 EDITS = (*SOURCE_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
@@ -65,7 +65,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     compiled_before = set(units(plan.start).values())
     seen = [plan.start]
     for number, step in enumerate(plan.steps, 1):
-        event(f"edit: {step.edit.edit_class.value}")
+        count(f"edit: {step.edit.edit_class.value}")
         workspace.edit(step.edit, old=step.old)
         story.append(f"{step!r}, build and run")
         known = step.after in seen
@@ -143,7 +143,7 @@ def expect_crates(
         allowed = {unit.crate for unit in after.values()}
     needed = fresh - hosts if not known else set()
     reports = any(seen.crates_compiled for seen in workspace.observations)
-    event("cargo names what it compiles" if reports else "cargo is silent")
+    count("cargo names what it compiles" if reports else "cargo is silent")
     crates = sorted({*compiled, *needed})
     judge(
         f"After {step!r} cargo compiled other crates than those that changed.",
