@@ -204,6 +204,8 @@ def _tokens(script: str) -> list[tuple[str, bool]]:
             finish()
             tokens.append((operator, True))
             position += len(operator)
+        elif script.startswith("\\\n", position):
+            position += 2
         elif char in " \t\r":
             finish()
             position += 1
@@ -233,8 +235,7 @@ def _piece(script: str, position: int) -> tuple[str, int]:
     if char == '"':
         return _double_quoted(script, position + 1)
     if char == "\\":
-        escaped = script[position + 1 : position + 2]
-        return ("" if escaped == "\n" else escaped), position + 2
+        return script[position + 1 : position + 2], position + 2
     if script.startswith("$(", position) or script.startswith("${", position):
         return _bracketed(script, position)
     return char, position + 1

@@ -7,7 +7,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Final
 
-from harness import instructions, stagegraph
+from harness import instructions, sources, stagegraph
 from harness.model import Instruction
 from harness.shell import SHELLS, Command
 from harness.structure_model import Facts, Found, Rule
