@@ -68,9 +68,17 @@ class Roles:
 _WITH_VERTEX: Final = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
 
 
-def infer(dockerfile: Dockerfile, overrides: Mapping[str, str] | None = None) -> Roles:
-    """Return the roles; `overrides` maps role names to the stage (name or number) that has them."""
-    graph = stagegraph.of(dockerfile)
+def infer(
+    dockerfile: Dockerfile,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    graph: Graph | None = None,
+) -> Roles:
+    """Return the roles; `overrides` maps role names to the stage (name or number) that has them.
+
+    `graph` spares making it anew where the caller has it.
+    """
+    graph = graph or stagegraph.of(dockerfile)
     main = _main_build(graph)
     stages: list[set[Role]] = [set() for _ in dockerfile.stages]
     lines: dict[int, Role] = {}

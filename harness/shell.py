@@ -16,6 +16,7 @@ from harness.model import Instruction
 
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh"})
 _OPERATORS: Final = ("&&", "||", "|&", ";;", ">>", "<<", "|", ";", "&", "(", ")", ">", "<", "\n")
+_OPERATOR_STARTS: Final = frozenset(operator[0] for operator in _OPERATORS)
 _SEPARATORS: Final = frozenset({"&&", "||", "|", "|&", ";", ";;", "&", "\n", "(", ")"})
 _SKIPPED: Final = frozenset({"then", "do", "else", "{", "}", "fi", "done", "exec", "time", "sudo"})
 _CONDITIONS: Final = frozenset({"if", "elif", "while", "until", "!"})
@@ -195,7 +196,7 @@ def _tokens(script: str) -> list[tuple[str, bool]]:
 
     while position < len(script):
         char = script[position]
-        operator = next((o for o in _OPERATORS if script.startswith(o, position)), None)
+        operator = _operator(script, position) if char in _OPERATOR_STARTS else None
         if operator == "&" and (
             script[position - 1 : position] == ">" or _is_dup(script, position)
         ):
@@ -218,6 +219,10 @@ def _tokens(script: str) -> list[tuple[str, bool]]:
             started = True
     finish()
     return tokens
+
+
+def _operator(script: str, position: int) -> str | None:
+    return next((o for o in _OPERATORS if script.startswith(o, position)), None)
 
 
 def _is_dup(script: str, position: int) -> bool:

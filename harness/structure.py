@@ -48,8 +48,8 @@ def check(
     them keep silent without. `overrides` are roles as in `layerproof.toml`, `allowed` the ids of
     rules not to apply.
     """
-    roles = roles_module.infer(dockerfile, overrides)
     graph = stagegraph.of(dockerfile)
+    roles = roles_module.infer(dockerfile, overrides, graph=graph)
     known = None if files is None else frozenset(files)
     main = _main(roles, graph)
     skipped = frozenset(allowed)

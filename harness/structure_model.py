@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.dockerignore import Ignore
 from harness.model import Dockerfile
@@ -30,6 +30,8 @@ class Facts:
 
     `main` is the stage that compiles the project and `runtime` the one that is shipped, by index,
     or None. `ignore` and `files` (the context's paths) are None where they are not known.
+    `building` are the steps of the chain that compiles, `shipping` those of the chain that is
+    shipped, where that is another one.
     """
 
     dockerfile: Dockerfile
@@ -39,18 +41,16 @@ class Facts:
     runtime: int | None
     ignore: Ignore | None
     files: frozenset[str] | None
+    building: tuple[Step, ...] = field(init=False)
+    shipping: tuple[Step, ...] = field(init=False)
 
-    @property
-    def building(self) -> tuple[Step, ...]:
-        """Return the steps of the chain that compiles the project."""
-        return () if self.main is None else self.graph.compiling_along(self.main)
-
-    @property
-    def shipping(self) -> tuple[Step, ...]:
-        """Return the steps of the chain that is shipped, where it is not the compiling one."""
-        if self.runtime is None or self.one_stage:
-            return ()
-        return self.graph.steps_along(self.runtime)
+    def __post_init__(self) -> None:
+        """Work out the steps of both chains once."""
+        building = () if self.main is None else self.graph.compiling_along(self.main)
+        shipped = self.runtime is not None and not self.one_stage
+        shipping = self.graph.steps_along(self.runtime or 0) if shipped else ()
+        object.__setattr__(self, "building", building)
+        object.__setattr__(self, "shipping", shipping)
 
     @property
     def one_stage(self) -> bool:
