@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness import engine as engines
 from harness import process
 from harness.engine import Engine
 from harness.process import Completed, Running
@@ -133,8 +134,16 @@ def is_gone(checkout: Checkout) -> bool:
     return not (checkout.containers() or volumes or client.api.images(filters=label))
 
 
+@pytest.fixture(scope="session")
+def ready_engine(engine: Engine, say: Callable[[str], None]) -> Engine:
+    """Return the engine once it has a base image that the script finds by itself."""
+    if not engine.has_image("rust:1.85-slim-bookworm"):
+        engines.ensure_images(engine, ("layerproof/rust:local",), say=say)
+    return engine
+
+
 @pytest.fixture
-def make_checkout(engine: Engine) -> Iterator[Callable[..., Checkout]]:
+def make_checkout(ready_engine: Engine) -> Iterator[Callable[..., Checkout]]:
     """Return a maker of checkouts by name; what they leave on the engine is removed and counted."""
     # Not pytest's own folder: another user has to get into it, too.
     root = Path(tempfile.mkdtemp(prefix="layerproof-")).resolve()
@@ -143,7 +152,7 @@ def make_checkout(engine: Engine) -> Iterator[Callable[..., Checkout]]:
 
     def make(name: str = "project") -> Checkout:
         (root / name).mkdir()
-        made.append(Checkout(root / name, engine))
+        made.append(Checkout(root / name, ready_engine))
         return made[-1]
 
     yield make
