@@ -39,6 +39,8 @@ from hypothesis import HealthCheck, Phase, settings
 from harness import engine as engines
 from harness import scenario, sweep
 from harness import subject as subjects
+from harness.config import Config
+from harness.config import find as find_config
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError, UsageError
 from harness.judge import Judge, Tally
@@ -123,6 +125,9 @@ def dockerfile_path(config: pytest.Config) -> Path:
     project = config.getoption("--project")
     if named is not None:
         return Path(named)
+    configured = said(config)
+    if configured.dockerfile is not None:
+        return configured.directory / configured.dockerfile
     if project is not None:
         for name in ("Dockerfile.optimized", "Dockerfile"):
             if (project / name).is_file():
@@ -130,25 +135,47 @@ def dockerfile_path(config: pytest.Config) -> Path:
     return ROOT / "Dockerfile.optimized"
 
 
+def said(config: pytest.Config) -> Config:
+    """Return what `layerproof.toml` says: the project's, or the one beside the Dockerfile."""
+    named, project = config.getoption("--dockerfile"), config.getoption("--project")
+    return find_config(project or (named.parent if named is not None else ROOT))
+
+
 def load_subject(config: pytest.Config) -> Subject:
     """Read what the options point at. Raises a LayerProofError for what cannot be read."""
     project = config.getoption("--project")
     if project is not None and not project.is_dir():
         raise UsageError(f"no such project: {str(project)!r}")
+    configured = said(config)
+    scripts = config.getoption("--scripts-dir")
+    if scripts is None:
+        named = configured.scripts
+        scripts = configured.directory / named if named is not None else ROOT / "scripts"
     loaded = subjects.load(
         dockerfile_path(config),
-        scripts=config.getoption("--scripts-dir") or ROOT / "scripts",
+        scripts=scripts,
         project=project.resolve() if project is not None else None,
+        config=configured,
     )
     network = None if project is not None else "none"
     return replace(loaded, options=replace(loaded.options, network=network))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tag each property's tests with the property's own line, for reports."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tag each property's tests with the property's own line; leave out what is not claimed."""
+    try:
+        not_claimed = said(config).not_claimed
+    except LayerProofError as error:
+        raise pytest.UsageError(str(error)) from error
+    left_out = []
     for item in items:
         for mark in item.iter_markers("property"):
             item.user_properties.append(("tag", records.BY_ID[mark.args[0]].tag))
+            if mark.args[0] in not_claimed:
+                left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

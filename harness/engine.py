@@ -250,8 +250,10 @@ def _pooled(*, scripts: Path, say: Say) -> Iterator[str]:
             except OSError:
                 continue
             say(f"starting private engine {name}")
-            start = commands.private_engine(script, "start", name)
-            started = process.run(start, limit=120).check("starting a private engine")
+            owner = ("--owner-pid", str(os.getpid()))
+            start = commands.private_engine(script, "start", name, "--images", *owner)
+            started = process.run(start, limit=SETUP_SECONDS)
+            started.check("starting a private engine")
             try:
                 yield started.out.strip().removeprefix("DOCKER_HOST=")
             finally:

@@ -6,7 +6,7 @@ stage `base` promises that the project does not reach it; breaking the promise m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from harness import instructions, roles
 from harness.model import BuildObservation, Dockerfile, Instruction, Outcome, Stage, Vertex
@@ -15,6 +15,7 @@ from harness.roles import Role
 BASE_NAMES = ("base", "toolchain")
 STEPS = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
 
+Overrides = Mapping[str, str] | None
 Place = tuple[str | None, int | None]
 
 
@@ -34,18 +35,20 @@ def among(vertices: Iterable[Vertex], places: frozenset[Place]) -> list[Vertex]:
     return [vertex for vertex in vertices if (vertex.stage, vertex.position) in places]
 
 
-def base_stage(dockerfile: Dockerfile) -> Stage | None:
+def base_stage(dockerfile: Dockerfile, overrides: Overrides = None) -> Stage | None:
     """Return the stage that holds the toolchain and nothing of the project, if one is set apart."""
+    if overrides and Role.BASE.value in overrides:
+        return roles.infer(dockerfile, overrides).stage(Role.BASE)
     named = (s for s in dockerfile.stages if (s.name or "").lower() in BASE_NAMES)
-    inferred = roles.infer(dockerfile)
+    inferred = roles.infer(dockerfile, overrides)
     alone = (s for s in inferred.having(Role.BASE) if inferred.of(s) == {Role.BASE})
     return next(named, None) or next(alone, None)
 
 
-def foundation(dockerfile: Dockerfile) -> frozenset[Place]:
+def foundation(dockerfile: Dockerfile, overrides: Overrides = None) -> frozenset[Place]:
     """Return stage and position of each base vertex."""
-    base = base_stage(dockerfile)
-    lines = roles.infer(dockerfile).lines
+    base = base_stage(dockerfile, overrides)
+    lines = roles.infer(dockerfile, overrides).lines
     return frozenset(
         place
         for stage, place, instruction in _steps(dockerfile)
@@ -53,9 +56,9 @@ def foundation(dockerfile: Dockerfile) -> frozenset[Place]:
     )
 
 
-def dependencies(dockerfile: Dockerfile) -> frozenset[Place]:
+def dependencies(dockerfile: Dockerfile, overrides: Overrides = None) -> frozenset[Place]:
     """Return stage and position of each vertex that compiles dependencies or copies for that."""
-    lines = roles.infer(dockerfile).lines
+    lines = roles.infer(dockerfile, overrides).lines
     return frozenset(
         place
         for _, place, instruction in _steps(dockerfile)

@@ -174,7 +174,7 @@ class Workspace:
 
     def build_base(self) -> str | None:
         """Build the base stage by itself and return its image; None where none is set apart."""
-        stage = foundation.base_stage(self.bench.subject.dockerfile)
+        stage = foundation.base_stage(self.bench.subject.dockerfile, self.bench.subject.roles)
         if stage is None:
             return None
         return self.build(target=stage.name or str(stage.index)).image_id

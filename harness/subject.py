@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import dockerfile, expansion, instructions
 from harness.brief import Brief
+from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
 from harness.model import BuildOptions, Dockerfile, Instruction, Stage
 
+NOTHING_SAID = Config()
 _BINARY = re.compile(r"/(?:release|debug|lambda)/(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?=[\s/\"'\]]|$)")
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _VOLATILE = re.compile(
@@ -41,7 +43,8 @@ class Subject(Brief):
 
     `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
     every commit or build where such a thing is declared. `generic` says that the Dockerfile takes a
-    binary's name by argument rather than naming one.
+    binary's name by argument rather than naming one. `roles` overrides those that are inferred,
+    `program` is the artifact's path in the image where the entry point is not it.
     """
 
     dockerfile: Dockerfile
@@ -53,9 +56,13 @@ class Subject(Brief):
     volatile: tuple[str, ...] = ()
     project: Path | None = None
     options: BuildOptions = field(default_factory=BuildOptions)
+    roles: Mapping[str, str] = field(default_factory=dict)
+    program: str | None = None
 
 
-def load(path: Path, *, scripts: Path, project: Path | None = None) -> Subject:
+def load(
+    path: Path, *, scripts: Path, project: Path | None = None, config: Config = NOTHING_SAID
+) -> Subject:
     """Read the Dockerfile under test. Raises UsageError, ProjectError or DockerfileSyntaxError."""
     if not path.is_file():
         raise UsageError(f"no such Dockerfile: {str(path)!r}")
@@ -66,12 +73,22 @@ def load(path: Path, *, scripts: Path, project: Path | None = None) -> Subject:
             f"{str(project)!r} is not a cargo project", context=("expected a Cargo.toml in it",)
         )
     ignore = path.with_name(f"{path.name}.dockerignore")
-    return describe(
+    described = describe(
         dockerfile.load(path),
         scripts=scripts,
         ignore=ignore.read_text() if ignore.is_file() else None,
         project=project,
     )
+    options = replace(
+        described.options,
+        target=config.target,
+        build_args={**described.options.build_args, **config.build_args},
+        secrets={
+            name: str(config.directory / Path(value).expanduser())
+            for name, value in config.secrets.items()
+        },
+    )
+    return replace(described, options=options, roles=config.roles, program=config.binary)
 
 
 def describe(

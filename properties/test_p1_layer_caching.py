@@ -37,7 +37,8 @@ def test_edits_never_run_the_base_again_and_idle_builds_run_nothing(
 def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     """Build the plan's states in turn and judge each build by those before it."""
     story = [f"build {plan!r}"]
-    foundations = foundation(workspace.bench.subject.dockerfile)
+    under_test = workspace.bench.subject
+    foundations = foundation(under_test.dockerfile, under_test.roles)
     base_image = workspace.build_base()
     seen = [workspace.build(state=0)]
     expect_success(seen[0], story, judge)

@@ -58,7 +58,8 @@ def isolated(blueprint: Blueprint) -> Blueprint:
 def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     """Build and run the plan's states in turn; judge each by the units cargo had before it."""
     story = [f"build {plan!r}"]
-    places = dependencies(workspace.bench.subject.dockerfile)
+    under_test = workspace.bench.subject
+    places = dependencies(under_test.dockerfile, under_test.roles)
     first = workspace.build(state=0)
     expect_success(first, story, judge)
     expect_truth(plan.start, first, workspace, story, judge)
