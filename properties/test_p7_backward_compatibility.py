@@ -1,0 +1,234 @@
+"""P7, backward compatibility: any invocation of the legacy interface is accepted or refused as
+before, with the same exit class and artifacts, and the optimised build did the work.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from harness.judge import Judge, Tally
+from harness.legacy import (
+    CODEBUILD_FILES,
+    DEFAULT_TRIPLE,
+    METHODS,
+    ExitClass,
+    Invocation,
+    Outcome,
+    Program,
+    State,
+    expect,
+)
+from harness.model import Entry, File
+from harness.report import Row
+from harness.scenario import Bench
+from harness.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
+from harness.subject import Subject
+from properties.common import same_lines
+
+pytestmark = pytest.mark.property("P7")
+WITNESS = "compiled-by-the-dockerfile-under-test"
+PACKAGE, ZIP = "lambda-package/bootstrap", "lambda-deployment.zip"
+HOST_METHODS = {"local", "native"}
+FREE_WORDS = ("-v", "--verbose")
+WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "-vh")
+
+_answers = itertools.count(1000)
+
+
+@st.composite
+def invocations(draw: st.DrawFn, *, methods: Sequence[str]) -> Invocation:
+    """Draw a call: options and methods in any order, now and then a wrong word or a target."""
+    target = draw(st.sampled_from([None] * 5 + ["help", "clean", "package-zip", "deploy-package"]))
+    if target:
+        return Invocation(target=target)
+    words = draw(st.lists(st.sampled_from(FREE_WORDS), max_size=1))
+    words += draw(
+        st.sampled_from([[], ["--package-only"], ["--validate"], ["--help"], ["-h"], ["-c"]])
+    )
+    words += draw(st.lists(st.sampled_from(methods), max_size=2))
+    words += draw(st.sampled_from([[], [], [draw(st.sampled_from(WRONG_WORDS))]]))
+    return Invocation(
+        words=tuple(draw(st.permutations(words))),
+        cargo_flags=draw(st.sampled_from([None, None, "--features extra"])),
+        target_arch=draw(st.sampled_from([None, DEFAULT_TRIPLE])),
+    )
+
+
+@given(data=st.data())
+def test_the_legacy_interface_is_kept(
+    data: st.DataObject, bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """A series of calls, with edits between them, does what the reference model says."""
+    methods = [
+        m for m in METHODS if m != "dev" and (m not in HOST_METHODS or shutil.which("cargo"))
+    ]
+    calls = data.draw(st.lists(invocations(methods=methods), min_size=1, max_size=3), "calls")
+    broken = data.draw(st.sampled_from([False, False, True]), "the second call's source is broken")
+    state = State(next(_answers))
+    with (
+        tally.scenario(),
+        bench.workspace(project(bench.subject, state.answer)) as workspace,
+        scripted(workspace) as scripts,
+    ):
+        mark_compiling_stages(scripts)
+        story = ["a project that was never built"]
+        for number, call in enumerate(calls):
+            if number:
+                answer = None if broken and number == 1 else next(_answers)
+                state = State(answer, state.built, state.packaged)
+                write_source(scripts, answer)
+                story.append(
+                    "src/main.rs: " + ("an error" if answer is None else f"answer {answer}")
+                )
+            story.append(repr(call))
+            expected = expect(call, state, binary=bench.subject.binary)
+            event(f"{'make' if call.target else 'script'}: {expected.exit.name}")
+            before = artifacts(scripts.project)
+            seen = invoke(call, scripts)
+            rows = [
+                exit_row(call, expected, seen),
+                *said_rows(expected, seen),
+                *artifact_rows(expected, seen, before, scripts.project),
+            ]
+            judge(
+                "The invocation did not do what the legacy interface promises.",
+                holds=same_lines(rows),
+                scenario=story,
+                rows=rows,
+                log=seen.log,
+            )
+            state = expected.state
+
+
+def project(subject: Subject, answer: int | None) -> dict[str, Entry]:
+    """Return a package without dependencies, so that a host's cargo can build it too."""
+    name = subject.binary
+    manifest = (
+        f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n\n'
+        "[features]\nextra = []\n"
+    )
+    lock = f'version = 3\n\n[[package]]\nname = "{name}"\nversion = "0.1.0"\n'
+    return {
+        "Cargo.toml": File(manifest.encode()),
+        "Cargo.lock": File(lock.encode()),
+        "src/main.rs": File(source(answer)),
+        ".dockerignore": File(b"target\n"),
+    }
+
+
+def source(answer: int | None) -> bytes:
+    """Return a main.rs whose binary holds its answer, its feature and its builder as text."""
+    if answer is None:
+        return b"fn main() { this does not compile }\n"
+    return (
+        f'fn main() {{\n    println!("<answer {answer}>");\n'
+        '    if cfg!(feature = "extra") { println!("<feature extra>"); }\n'
+        '    println!("<{}>", option_env!("LAYERPROOF_WITNESS").unwrap_or("the host"));\n}\n'
+    ).encode()
+
+
+def write_source(scripts: Scripted, answer: int | None) -> None:
+    """Edit the program, as an editor does."""
+    (scripts.project / "src/main.rs").write_bytes(source(answer))
+
+
+def mark_compiling_stages(scripts: Scripted) -> None:
+    """Let what the Dockerfile's stages compile say so: a variable that the program reads."""
+    file = scripts.workspace.dockerfile
+    lines = []
+    for line in file.read_text().splitlines(keepends=True):
+        lines.append(line)
+        if line.upper().startswith("FROM ") and " scratch" not in line.lower():
+            lines.append(f"ENV LAYERPROOF_WITNESS={WITNESS}\n")
+    file.write_text("".join(lines))
+
+
+def invoke(call: Invocation, scripts: Scripted) -> ScriptRun:
+    """Make the call in the project's root."""
+    given = {"CARGO_FLAGS": call.cargo_flags, "TARGET_ARCH": call.target_arch}
+    if call.target:
+        makefile = scripts.bench.subject.scripts.parent / "Makefile"
+        return scripts.command(("make", "-f", str(makefile), call.target), environment=given)
+    return scripts.run(BUILD_LAMBDA, *call.words, environment=given)
+
+
+def artifacts(root: Path) -> dict[str, bytes]:
+    """Return the outputs that there are, by path."""
+    return {path: (root / path).read_bytes() for path in (PACKAGE, ZIP) if (root / path).is_file()}
+
+
+def exit_row(call: Invocation, expected: Outcome, seen: ScriptRun) -> Row:
+    """Compare exit statuses; make has one of its own for every failure."""
+    if call.target and expected.exit is ExitClass.REFUSED:
+        return Row("exit status of make", "not 0", "not 0" if seen.status else "0")
+    return Row("exit status", str(expected.exit.value), str(seen.status))
+
+
+def said_rows(expected: Outcome, seen: ScriptRun) -> list[Row]:
+    """Expect the words that an invocation has to say."""
+    return [Row(f"says {w!r}", "yes", "yes" if w in seen.log else "no") for w in expected.says]
+
+
+def artifact_rows(
+    expected: Outcome, seen: ScriptRun, before: dict[str, bytes], root: Path
+) -> list[Row]:
+    """Compare the artifacts: absent, as they were, or of the program that was to be packaged."""
+    after = artifacts(root)
+    packaged = expected.state.packaged
+    rows = [
+        Row(name, "there", "there" if (root / name).is_file() else "absent")
+        for name in (CODEBUILD_FILES if expected.codebuild else ())
+    ]
+    if packaged is None:
+        there = {path: "there" if path in after else "absent" for path in (PACKAGE, ZIP)}
+        return rows + [Row(path, "absent", state) for path, state in there.items()]
+    if seen.status == 0:
+        return rows + package_rows(packaged, root)
+    same = {p: "as before" if after.get(p) == before.get(p) else "changed" for p in (PACKAGE, ZIP)}
+    return rows + [Row(path, "as before", state) for path, state in same.items()]
+
+
+def package_rows(program: Program, root: Path) -> list[Row]:
+    """Compare the package with the program it has to hold."""
+    binary, bootstrap, archive = root / program.path, root / PACKAGE, root / ZIP
+    rows = [
+        Row(str(path.relative_to(root)), "there", "there" if path.is_file() else "absent")
+        for path in (binary, bootstrap, archive)
+    ]
+    if any(row.differs for row in rows):
+        return rows
+    content = bootstrap.read_bytes()
+    rows += [
+        Row(f"{PACKAGE}: mode", "0755", f"{bootstrap.stat().st_mode & 0o7777:04o}"),
+        holds(content, f"<answer {program.answer}>", wanted=True),
+        holds(content, "<feature extra>", wanted=program.extra),
+        holds(content, WITNESS, wanted=program.optimised),
+    ]
+    with zipfile.ZipFile(archive) as packed:
+        infos = packed.infolist()
+        rows.append(Row(f"{ZIP}: entries", "bootstrap", ", ".join(i.filename for i in infos)))
+        if [info.filename for info in infos] == ["bootstrap"]:
+            mode = infos[0].external_attr >> 16 & 0o777
+            same = packed.read("bootstrap") == content
+            rows.append(Row(f"{ZIP}: mode", "0755", f"{mode:04o}"))
+            rows.append(
+                Row(f"{ZIP}: content", "the bootstrap", "the bootstrap" if same else "other")
+            )
+    return rows
+
+
+def holds(content: bytes, text: str, *, wanted: bool) -> Row:
+    """Expect a text in a binary, or expect it not there."""
+    return Row(
+        f"{PACKAGE} holds {text!r}",
+        "yes" if wanted else "no",
+        "yes" if text.encode() in content else "no",
+    )
