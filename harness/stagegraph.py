@@ -18,6 +18,7 @@ from harness.errors import ExpansionError
 from harness.model import Dockerfile, Instruction, Mount, Stage
 from harness.shell import Command
 
+_LEAVING_SOURCE: Final = frozenset({"cargo", "set", "cd", "mkdir", "echo", "ls", "cat"})
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
 
 
@@ -279,6 +280,8 @@ class _Walker:
         if end.ran_since_source or sources.is_manifest(path):
             return False
         whole = posixpath.normpath(posixpath.join(end.directory, path))
+        if posixpath.splitext(whole)[1] not in ("", ".rs"):
+            return False
         return any(
             at == whole or at.startswith(whole.rstrip("/") + "/") or whole.startswith(at + "/")
             for at in end.source_at
@@ -309,7 +312,8 @@ class _Walker:
         compiled = compiles.find(commands, state.environment)
         if any(c.program == "git" and "clone" in c.words for c in commands):
             state.has_source = reads = True
-        state.ran_since_source = True
+        if any(command.program not in _LEAVING_SOURCE for command in commands):
+            state.ran_since_source = True
         return Step(
             stage.index,
             instruction,

@@ -73,7 +73,7 @@ def _copies_too_much(facts: Facts) -> Found:
         names = instructions.transfer_of(step.instruction).sources
         if not step.from_stages and not step.instruction.flag("from"):
             for path in step.copied:
-                if sources.is_source(path, inside=False):
+                if sources.is_source(path, inside=False) or "target" in path.split("/"):
                     yield step.instruction.line, f"{path!r} of the context is copied into it"
         for index in step.from_stages:
             for path in names:
