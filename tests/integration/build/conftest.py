@@ -77,9 +77,7 @@ def executed(seen: BuildObservation) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def checkout(
-    bench: Bench, tmp_path: Path
-) -> Iterator[Callable[[Tree], AbstractContextManager[Checkout]]]:
+def checkout(bench: Bench, tmp_path: Path) -> Callable[[Tree], AbstractContextManager[Checkout]]:
     """Open a project as a checkout; it is removed with the block."""
 
     @contextmanager
@@ -87,4 +85,4 @@ def checkout(
         with bench.workspace(tree) as workspace:
             yield Checkout(workspace, folder=tmp_path)
 
-    yield opened
+    return opened

@@ -144,7 +144,7 @@ def test_a_profile_edit_compiles_the_dependencies_again_once(checkout: Open) -> 
         ({"CARGO_FLAGS": "--all-features --release --config profile.release.lto=true"}, "false"),
         ({"TARGET": "x86_64-unknown-linux-gnu"}, "true"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_both_stages_compile_by_the_same_arguments(
     checkout: Open, arguments: dict[str, str], lto: str

@@ -104,7 +104,10 @@ SHAPES = [
         {
             "Cargo.toml": cargo.manifest(
                 "app",
-                more='[workspace]\nmembers = ["macros"]\n[dependencies]\nmacros = { path = "macros" }\n',
+                more=(
+                    '[workspace]\nmembers = ["macros"]\n'
+                    '[dependencies]\nmacros = { path = "macros" }\n'
+                ),
             ),
             "src/main.rs": cargo.program("app", prints="macros::value!()"),
             **cargo.package(

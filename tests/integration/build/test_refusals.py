@@ -140,7 +140,8 @@ REFUSALS = [
         APP,
         (
             "[ERROR] The build image cannot compile for the target aarch64-unknown-linux-gnu.",
-            "  hint: install the target in the build image: rustup target add aarch64-unknown-linux-gnu",
+            "  hint: install the target in the build image: "
+            "rustup target add aarch64-unknown-linux-gnu",
         ),
         {"TARGET": "aarch64-unknown-linux-gnu"},
     ),
@@ -161,9 +162,10 @@ REFUSALS = [
             "build.rs": (
                 "use std::process::Command;\nfn main() {\n"
                 '    let out = std::env::var("OUT_DIR").unwrap();\n'
-                '    std::fs::write(format!("{out}/own.c"), "int own(void) { return 7; }").unwrap();\n'
+                '    let source = format!("{out}/own.c");\n'
+                '    std::fs::write(&source, "int own(void) { return 7; }").unwrap();\n'
                 '    let name = format!("{out}/libown.so");\n'
-                '    let args = ["-shared", "-Wl,-soname,libown.so", "-o", &name, &format!("{out}/own.c")];\n'
+                '    let args = ["-shared", "-Wl,-soname,libown.so", "-o", &name, &source];\n'
                 '    assert!(Command::new("cc").args(args).status().unwrap().success());\n'
                 '    println!("cargo:rustc-link-search={out}");\n'
                 '    println!("cargo:rustc-link-lib=dylib=own");\n}\n'
