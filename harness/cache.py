@@ -87,6 +87,7 @@ class Cache:
         self._by_operation: dict[bytes, list[Keyed]] = {}
         self._keys: set[bytes] = set()
         self._maybe: dict[bytes, set[bytes]] = {}
+        self._same: dict[bytes, set[bytes]] = {}
 
     def build(self, state: BuildState) -> None:
         """Take note that a build of `state` succeeded."""
@@ -97,6 +98,9 @@ class Cache:
                 for key in decision.candidates:
                     self._maybe.setdefault(keyed.key, set()).add(key)
                     self._maybe.setdefault(key, set()).add(keyed.key)
+            if decision.outcome is Outcome.CACHED and decision.match is not None:
+                self._same.setdefault(keyed.key, set()).add(decision.match.key)
+                self._same.setdefault(decision.match.key, set()).add(keyed.key)
             if keyed.key not in self._keys:
                 self._keys.add(keyed.key)
                 self._by_operation.setdefault(keyed.vertex.operation, []).append(keyed)
@@ -178,16 +182,17 @@ class Cache:
         result: Match = "yes"
         if base is not None:
             result = self._match_base(base, record.base)
+            if result != "yes" and keyed.root is not None and record.root is not None:
+                result = _either(result, _match_input(keyed.root, record.root, before))
         elif record.base is not None:
             return "no"
         if result == "no" or len(keyed.inputs) != len(record.inputs):
             return "no"
         for mine, theirs in zip(keyed.inputs, record.inputs, strict=True):
-            match = match_content(mine, theirs)
+            match = _match_input(mine, theirs, before)
             if match == "no":
                 return "no"
-            ran = mine.origin is not None and before[mine.origin].outcome is not Outcome.CACHED
-            if match == "maybe" or (ran and mine.certainty in ("opaque", "over")):
+            if match == "maybe":
                 result = "maybe"
         return result
 
@@ -195,10 +200,15 @@ class Cache:
         """Return whether the base, which was not executed, can be that of a record."""
         if key is None:
             return "no"
+        if base.outcome is Outcome.EXECUTED:
+            return "no"
         if base.outcome is Outcome.CACHED:
-            if key == base.keyed.key:
+            keys = {base.keyed.key, *self._same.get(base.keyed.key, ())}
+            if base.match is not None:
+                keys |= {base.match.key, *self._same.get(base.match.key, ())}
+            if key in keys:
                 return "yes"
-            return "maybe" if key in self._maybe.get(base.keyed.key, ()) else "no"
+            return "maybe" if any(key in self._maybe.get(each, ()) for each in keys) else "no"
         for candidate in base.candidates:
             if key == candidate or key in self._maybe.get(candidate, ()):
                 return "maybe"
@@ -213,7 +223,7 @@ def _without_asking(keyed: Keyed, base: Decision | None) -> Decision | None:
         why = "no-cache"
     elif vertex.volatile:
         why = "volatile"
-    elif base is not None and base.outcome is Outcome.EXECUTED:
+    elif base is not None and base.outcome is Outcome.EXECUTED and keyed.root is None:
         why = "inherits"
     if why is not None:
         return Decision(keyed, Outcome.EXECUTED, why)
@@ -222,6 +232,20 @@ def _without_asking(keyed: Keyed, base: Decision | None) -> Decision | None:
     if any(each.certainty == "problem" and not each.remote for each in keyed.inputs):
         return Decision(keyed, Outcome.UNKNOWN, "problem")
     return None
+
+
+def _either(first: Match, second: Match) -> Match:
+    """Return the better of two ways to match."""
+    return next(each for each in ("yes", "maybe", "no") if each in (first, second))
+
+
+def _match_input(mine: Content, theirs: Content, before: Sequence[Decision]) -> Match:
+    """Return whether two inputs match; what was made anew by running may differ all the same."""
+    match = match_content(mine, theirs)
+    untold = mine.certainty in ("opaque", "over") and mine.origin is not None
+    if match == "yes" and untold and before[mine.origin or 0].outcome is not Outcome.CACHED:
+        return "maybe"
+    return match
 
 
 def match_content(mine: Content, theirs: Content) -> Match:
@@ -233,10 +257,9 @@ def match_content(mine: Content, theirs: Content) -> Match:
     if mine.certainty == theirs.certainty and mine.certainty in ("opaque", "over"):
         if mine.identity == theirs.identity:
             return "yes"
-        if mine.certainty == "over" and mine.group == theirs.group:
-            differ = any(theirs.files.get(p, t) != t for p, t in mine.files.items())
-            if differ or mine.image:
-                return "no"
+        differ = any(theirs.files.get(path, t) != t for path, t in mine.files.items())
+        if differ or (mine.image and mine.group == theirs.group):
+            return "no"
     return "maybe"
 
 

@@ -64,7 +64,7 @@ def explain_decision(
         case "volatile":
             causes = (Cause("a directory given as a named context is new to every build"),)
         case "inherits" | "unknown-base" | "never":
-            causes = (_inherited(decisions, vertex),)
+            causes = (_inherited(decisions, decision),)
         case "problem":
             causes = tuple(
                 Cause(f"{each.reason}: the build fails at line {vertex.line}", vertex.line)
@@ -83,23 +83,24 @@ def explain_decision(
     return causes
 
 
-def _inherited(decisions: Sequence[Decision], vertex: PlannedVertex) -> Cause:
-    """Return the cause that lies further down the same file system: the first one that misses."""
-    at = vertex.base
-    first = vertex
-    while at is not None:
-        decision = decisions[at]
-        if decision.outcome is Outcome.CACHED:
-            break
-        first = decision.keyed.vertex
-        at = first.base
-    unknown = decisions[first.index].outcome is Outcome.UNKNOWN
-    what = "hangs on" if unknown else "inherits the miss of"
+def _inherited(decisions: Sequence[Decision], decision: Decision) -> Cause:
+    """Return the cause that lies further down the same file system: where its fate began."""
+    first = decision.keyed.vertex
+    while first.base is not None and decisions[first.base].outcome is decision.outcome:
+        first = decisions[first.base].keyed.vertex
+    what = "hangs on" if decision.outcome is Outcome.UNKNOWN else "inherits the miss of"
     return Cause(f"{what} line {first.line}", first.line)
 
 
 def _unknown_content(decision: Decision, decisions: Sequence[Decision]) -> tuple[Cause, ...]:
     causes = []
+    vertex = decision.keyed.vertex
+    if decision.keyed.root is not None and vertex.base is not None:
+        below = decisions[vertex.base]
+        if below.outcome is not Outcome.CACHED:
+            line = below.keyed.vertex.line
+            text = f"line {line} runs again, and a RUN with such a mount matches by what it left"
+            causes.append(Cause(f"{text}; {_UNDECLARED}", line))
     theirs = decision.match.inputs if decision.match is not None else ()
     for content, other in zip(decision.keyed.inputs, theirs, strict=False):
         if content.certainty == "problem":
@@ -134,6 +135,8 @@ def _miss(
     if closest is None:
         return (Cause(f"no earlier build has line {vertex.line}", vertex.line),)
     build, other = closest
+    if vertex.base is not None and decisions[vertex.base].outcome is Outcome.EXECUTED:
+        return (_inherited(decisions, decision),)
     causes = list(_operation_causes(vertex, other.vertex))
     if not causes:
         causes += _content_causes(keyed, other, evaluated, build)

@@ -19,6 +19,8 @@ from harness.selection import resolve
 
 _NUMERIC_OWNER: Final = re.compile(r"(\d+|root)(?::(\d+|root))?")
 _OCTAL: Final = re.compile(r"[0-7]+")
+EVERYWHERE: Final = "."
+"""Where the mark of files lies that were copied into the root."""
 _MERGED: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32"})
 Owner = tuple[int, ...]
 """A uid and a gid, or nothing."""
@@ -203,20 +205,36 @@ def known_below(layered: Layered, selector: Selector) -> str | None:
     except LookupError:
         return None
     record = layered.top.record(path)
-    known = record is not None and record.kind in ("file", "link")
+    marked = any(each in layered.top.records for each in (EVERYWHERE, *_marks(layered, path)))
+    known = record is not None and record.kind in ("file", "link") and not marked
     return path if known else None
 
 
-def explicit(layered: Layered, selector: Selector) -> Mapping[str, bytes]:
-    """Return the known files that a selector may take, by path."""
+def _marks(layered: Layered, path: str) -> list[str]:
+    """Return the directories above `path` that something unknown was copied into."""
+    records = layered.top.records
+    return [at for at in _upwards(path) if at in records and records[at].kind == "either"]
+
+
+def mark(below: Layered, destination: str, identity: bytes) -> Layered:
+    """Return the result of copying files of which an identity is known, and nothing else."""
+    target = canonical(below, destination.strip("/")) or EVERYWHERE
+    known = below.top.records.get(target)
+    content = digest(b"" if known is None else known.token, identity)
+    records = {**below.top.records, target: Record("either", 0, content)}
+    return replace(below, top=Context(records, {}))
+
+
+def explicit(layered: Layered, selector: Selector) -> Mapping[str, Record]:
+    """Return the known records that a selector may take, by path."""
     path = canonical(layered, selector.path.strip("/"))
     if selector.wildcard:
-        return {at: record.token for at, record in layered.top.records.items()}
+        return dict(layered.top.records)
     prefix = f"{path}/" if path else ""
     return {
-        at: record.token
+        at: record
         for at, record in layered.top.records.items()
         if at == path
         or at.startswith(prefix)
-        or (record.kind == "either" and path.startswith(f"{at}/"))
+        or (record.kind == "either" and (at == EVERYWHERE or path.startswith(f"{at}/")))
     }

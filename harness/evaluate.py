@@ -7,6 +7,7 @@ is stood for by where it comes from.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Final, Literal
 
 from harness import dockerignore
 from harness.cargo import computed_set
-from harness.context import Context, digest
+from harness.context import Context, Record, digest
 from harness.copy_rules import (
     EMPTY,
     Layered,
@@ -22,18 +23,20 @@ from harness.copy_rules import (
     inline_files,
     known_below,
     make_directory,
+    mark,
     opaque,
     write,
 )
 from harness.dispatch import plan
 from harness.model import BuildOptions, Dockerfile
-from harness.plan import ImageFacts, Input, Plan, PlannedVertex, Selector
+from harness.plan import ImageFacts, Input, Plan, PlannedVertex, Selector, Write
 from harness.quirks import Rules
 from harness.selection import select
 
 Certainty = Literal["known", "declared", "over", "opaque", "problem"]
 _PLANS: dict[object, Plan] = {}
 _MAX_PLANS: Final = 512
+_ROOT: Final = Selector("/", follow=False)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,6 +89,8 @@ class Keyed:
     base: bytes | None
     inputs: tuple[Content, ...]
     key: bytes
+    root: Content | None = None
+    """What it works on, where that may match by content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +220,10 @@ class _Evaluator:
             key = digest(
                 vertex.operation, base or b"", *(part for c in inputs for part in _bytes(c))
             )
-            self.keyed.append(Keyed(vertex, base, inputs, key))
+            root = None
+            if vertex.root_by_content and vertex.base is not None:
+                root = self._root(vertex.base)
+            self.keyed.append(Keyed(vertex, base, inputs, key, root))
         paths = {
             stage: frozenset(path for each in entries for path in each.paths)
             for stage, entries in self.declarations.items()
@@ -257,14 +265,14 @@ class _Evaluator:
         paths = [path for each in ordered if (path := known_below(layered, each)) is not None]
         if len(paths) == len(ordered):
             return Content("known", digest(*(layered.top.records[at].token for at in paths)))
-        group = digest(layered.lower, taken)
-        files: dict[str, bytes] = {}
-        for each in selectors:
-            files.update(explicit(layered, each))
-        content = digest(*(part for k in sorted(files) for part in (k.encode(), files[k])))
-        return Content(
-            "over", digest(group, content), group, files, layered.image, origin=layered.vertex
-        )
+        return _over(layered, selectors)
+
+    def _root(self, index: int) -> Content:
+        """Return the content of a whole file system."""
+        layered = self.layered(index)
+        if layered.lower is None:
+            return _selected(layered.top, (_ROOT,))
+        return _over(layered, (_ROOT,))
 
     def layered(self, index: int | None) -> Layered:
         """Return what is known of the files that a vertex leaves."""
@@ -286,9 +294,20 @@ class _Evaluator:
             result = make_directory(result, vertex.makes)
         else:
             for action in vertex.writes:
-                source = self._source_files(vertex.inputs[action.input])
-                result = None if source is None or result is None else write(result, source, action)
+                result = None if result is None else self._written(vertex, action, result)
         return result if result is not None else opaque(key, vertex.index)
+
+    def _written(self, vertex: PlannedVertex, action: Write, below: Layered) -> Layered | None:
+        """Return the result of one write of a COPY or ADD, or None when it cannot be told."""
+        each = vertex.inputs[action.input]
+        if each.source.kind == "vertex" and int(each.source.name) in self.declarations:
+            content = self._content(each)
+            if content.certainty != "declared":
+                return None
+            said = (action.selector, action.chmod, action.chown)
+            return mark(below, action.destination, digest(content.identity, repr(said).encode()))
+        source = self._source_files(each)
+        return None if source is None else write(below, source, action)
 
     def _source_files(self, each: Input) -> Layered | None:
         source = each.source
@@ -297,9 +316,21 @@ class _Evaluator:
             return None if files is None else Layered(files, None)
         if source.kind == "inline":
             return Layered(inline_files(each.inline), None)
-        if source.kind == "vertex" and int(source.name) not in self.declarations:
+        if source.kind == "vertex":
             return self.layered(source.vertex)
         return None
+
+
+def _over(layered: Layered, selectors: tuple[Selector, ...]) -> Content:
+    """Return the content of known files over something known by its identity."""
+    group = digest(layered.lower or b"", _selector_bytes(selectors))
+    found: dict[str, Record] = {}
+    for each in selectors:
+        found.update(explicit(layered, each))
+    parts = [part for at in sorted(found) for part in (os.fsencode(at), found[at].token)]
+    files = {at: record.token for at, record in found.items() if record.kind != "dir"}
+    identity = digest(group, *parts)
+    return Content("over", identity, group, files, layered.image, origin=layered.vertex)
 
 
 def _bytes(content: Content) -> tuple[bytes, bytes]:

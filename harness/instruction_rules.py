@@ -26,7 +26,7 @@ from harness.plan import (
     Write,
 )
 from harness.quirks import Rules
-from harness.run_rules import run_arguments, run_inputs
+from harness.run_rules import run_arguments, run_inputs, shares_root
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL: Final = ("/bin/sh", "-c")
@@ -148,6 +148,7 @@ class Builder:
         inputs: tuple[Input, ...] = (),
         volatile: bool = False,
         unknown: str = "",
+        root_by_content: bool = False,
         writes: tuple[Write, ...] = (),
         makes: str = "",
         env: Mapping[str, EnvValue] | None = None,
@@ -175,6 +176,7 @@ class Builder:
                 ignore_cache=ignore,
                 volatile=volatile,
                 unknown=unknown,
+                root_by_content=root_by_content,
                 writes=writes,
                 makes=makes,
                 env=env or {},
@@ -289,6 +291,9 @@ def _run(
         parts=parts,
         base=state.vertex,
         inputs=inputs,
+        root_by_content=builder.rules.private_mounts_converge
+        and state.vertex is not None
+        and shares_root(mounts, source_of, state.vertex),
         env=dict(state.env),
     )
 

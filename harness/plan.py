@@ -118,6 +118,8 @@ class PlannedVertex:
     ignore_cache: bool = False
     volatile: bool = False
     unknown: str = ""
+    root_by_content: bool = False
+    """Whether the file system it works on may match by content, too."""
     writes: tuple[Write, ...] = ()
     makes: str = ""
     """The directory that a WORKDIR makes."""

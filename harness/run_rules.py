@@ -92,6 +92,21 @@ def run_inputs(
     return (*described, *others), (*by_content, *inline)
 
 
+def shares_root(mounts: Sequence[Mount], source_of: Callable[[str], Source], root: int) -> bool:
+    """Return whether a mount counts as a use of the file system that the RUN works on.
+
+    Secrets and agents name no input, which newer engines take for the first one.
+    """
+    for mount in mounts:
+        if mount.kind == "ssh" or (mount.kind == "secret" and mount.env is None):
+            return True
+        if mount.from_stage and mount.kind in ("bind", "cache"):
+            source = source_of(mount.from_stage)
+            if source.kind == "vertex" and source.vertex == root:
+                return True
+    return False
+
+
 def _source(mount: Mount, source_of: Callable[[str], Source]) -> Source | None:
     """Return what a mount shows, or None when it begins empty."""
     if mount.kind == "tmpfs":
