@@ -15,7 +15,7 @@ import pytest
 from harness import commands, process
 from harness.engine import Engine
 from harness.errors import CommandError, EnvironmentLacksError
-from tests.differential.conftest import NEWER_MAJOR, newer_engine
+from harness.ground import MODERN_MAJOR, newer_engine
 
 SECONDS = 120.0
 
@@ -65,7 +65,7 @@ def frontend(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iter
     """Provide the worker's own engine where it is new enough, else a newer private one."""
     with ExitStack() as stack:
         engine: Engine = request.getfixturevalue("engine")
-        if int(engine.version.split(".")[0]) < NEWER_MAJOR:
+        if int(engine.version.split(".")[0]) < MODERN_MAJOR:
             try:
                 engine = stack.enter_context(newer_engine(say))
             except (EnvironmentLacksError, CommandError) as error:
