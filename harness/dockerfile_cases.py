@@ -223,7 +223,9 @@ def _option_edits(draw: st.DrawFn, state: State) -> tuple[str, State]:
     kind = draw(st.sampled_from(("arg", "arg", "target", "no-cache", "filter")))
     options = state.options
     if kind == "arg":
-        name = draw(st.sampled_from((*ARGUMENTS, *ARGUMENTS, "UNDECLARED", "HTTP_PROXY")))
+        name = draw(
+            st.sampled_from((*ARGUMENTS, *ARGUMENTS, "UNDECLARED", "HTTP_PROXY", "TARGETARCH"))
+        )
         arguments = dict(options.build_args)
         if name in arguments and draw(st.booleans()):
             del arguments[name]

@@ -20,11 +20,12 @@ OTHERS = (
 )  # fmt: skip
 FOLDERS = ("empty", "data/void", "src/deep")
 LINKS = {
+    "way": ("data", "./data", "src/../data"),
     "link": ("keep.txt", "data/one.json", "data"),
     "src/inner": ("main.rs", "nowhere", "../keep.txt"),
     "data/up": ("..", "../src", "one.json"),
 }
-"""Links by path, each with the targets it may have; `link` is one that a COPY may name."""
+"""Links by path, with the targets that each may have; a COPY may name the first two."""
 BUNDLE = "bundle.tar"
 
 IGNORE_LINES = (
@@ -33,7 +34,7 @@ IGNORE_LINES = (
     "src/l?b.rs", "[an]*.t*p", "docs/../b.txt", "!b.txt", "**/void", "empty", "data/*/*.json",
     "!**/*.md", "src/inner", "Dockerfile*", "  *.log  ", "!docs", "data/up",
 )  # fmt: skip
-ALL_BUT_KEEPERS = ("*", "!keep.txt", "!data", "!src/*.rs", "!link", f"!{BUNDLE}")
+ALL_BUT_KEEPERS = ("*", "!keep.txt", "!data", "!src/*.rs", "!link", "!way", f"!{BUNDLE}")
 
 
 def files() -> st.SearchStrategy[File]:

@@ -33,7 +33,8 @@ class Dialect:
 class Draft:
     """A stage while it is drawn. `fixed` holds while no RUN has written to it.
 
-    `reference` is how others name it. `paths` are what a COPY from it may take.
+    `reference` is how others name it. `paths` are what a COPY from it may take: of a stage that
+    is not `fixed`, single files that a later COPY put there.
     """
 
     image: bool
@@ -43,10 +44,17 @@ class Draft:
     paths: list[str] = field(default_factory=list)
     fixed: bool = True
 
-    @property
-    def is_known(self) -> bool:
-        """Whether what it holds can be told from the Dockerfile and the context."""
-        return bool(self.paths) and (self.fixed or bool(self.depends_on))
+    def holds(self, directory: str, *, file: str | None = None) -> None:
+        """Take note that a COPY made `directory`, and `file` in it."""
+        if self.fixed:
+            self.paths.append(directory)
+        if file is not None:
+            self.paths.append(f"{directory}/{file}")
+
+    def ran(self) -> None:
+        """Take note that a RUN may have written anywhere."""
+        self.fixed = False
+        self.paths.clear()
 
 
 def first_steps(stage: Draft) -> st.SearchStrategy[Step]:
@@ -65,7 +73,7 @@ def plan_for(stage: Draft, *, bind: bool) -> None:
         stage.steps.append(run(save, flags=[("mount", "type=bind,target=/ctx")]))
     else:
         stage.steps += [copy(".", to="/ctx"), run(save)]
-    stage.depends_on, stage.paths, stage.fixed = ("data/*.json",), ["/out"], False
+    stage.depends_on, stage.paths = ("data/*.json",), ["/out"]
 
 
 def steps(
@@ -81,7 +89,7 @@ def steps(
         _copies(stage, number, dialect, tree),
         setting_steps(),
     ]
-    kinds += [_copies_from(stage, source, number) for source in earlier if source.is_known]
+    kinds += [_copies_from(stage, source, number) for source in earlier if source.paths]
     if stage.image:
         kinds += [_runs(stage, earlier, number, dialect)] * 3
         kinds += [_from_image(stage, number, dialect)]
@@ -92,10 +100,10 @@ def steps(
 def _copies(
     draw: st.DrawFn, stage: Draft, number: int, dialect: Dialect, tree: dict[str, Entry]
 ) -> list[Step]:
-    to = f"/c{number}"
+    to = draw(st.sampled_from((f"/c{number}", f"/c{number}", "/same")))
     if dialect.modern and draw(st.integers(0, 6)) == 0:
         body = Heredoc("EOF", draw(st.sampled_from(("one\n", "two\n$ONE\n"))), expand=True)
-        stage.paths.append(to)
+        stage.holds(to, file="doc")
         return [Step("COPY", f"<<EOF {to}/doc", heredocs=(body,))]
     sources: list[tuple[str, ...]] = [
         ("keep.txt",), ("data",), ("src/",), ("*.txt",), ("data/*.json",), (".",), ("./src/m*.rs",),
@@ -103,6 +111,7 @@ def _copies(
         ("./",), ("src/.",), ("data/../keep.txt",), ("k*", "data/o*"), ("*",), ("src/m[a-z]in.rs",),
     ]  # fmt: skip
     sources += [("link",), ("link", "keep.txt")] if "link" in tree else []
+    sources += [("way",), ("way/one.json",), ("way/*.json",)] if "way" in tree else []
     chosen = draw(st.sampled_from(sources))
     flags: dict[str, str | None] = {}
     if draw(st.integers(0, 3)) == 0:
@@ -112,15 +121,16 @@ def _copies(
     if dialect.modern and draw(st.integers(0, 4)) == 0:
         flags["link"] = None
     ending = draw(st.sampled_from(("/", "/$ONE/", "/${TWO:-none}/", "/${TWO:+some}/")))
-    stage.paths.append(to)
+    if draw(st.integers(0, 5)) == 0:
+        to = draw(st.sampled_from(("./", "rel/", "../up/", "rel")))
+        return [copy(*chosen, to=f"{to}/" if len(chosen) > 1 else to, flags=flags)]
+    file = "keep.txt" if chosen == ("keep.txt",) and ending == "/" else None
+    stage.holds(to, file=file)
     if draw(st.integers(0, 5)) == 0:
         packed = (BUNDLE,) if BUNDLE in tree else ()
         return [add(*chosen, *packed, to=to + ending, flags=flags)]
-    if chosen == ("keep.txt",) and draw(st.booleans()):
+    if chosen == ("data/../keep.txt",) and draw(st.booleans()):
         return [copy(*chosen, to=f"{to}/renamed", flags=flags)]
-    if draw(st.integers(0, 5)) == 0:
-        stage.paths.pop()
-        return [copy(*chosen, to=draw(st.sampled_from(("./", "rel/", "../up/"))), flags=flags)]
     return [copy(*chosen, to=to + ending, words=draw(st.booleans()), flags=flags)]
 
 
@@ -132,17 +142,17 @@ def _copies_from(draw: st.DrawFn, stage: Draft, source: Draft, number: int) -> l
         flags["chown"] = "7"
     if draw(st.integers(0, 4)) == 0:
         flags["chmod"] = "700"
-    ending = draw(st.sampled_from(("", "/", "/*")))
-    if ending == "/*" and not source.depends_on:
-        ending = ""
-    stage.paths.append(f"/f{number}")
-    return [copy(path + ending, to=f"/f{number}/", flags=flags)]
+    is_file = path.rpartition("/")[2] in {"keep.txt", "doc"}
+    ending = "" if is_file else draw(st.sampled_from(("", "/", "/*", "/.")))
+    begin = draw(st.sampled_from(("/", "", "/./")))
+    stage.holds(f"/f{number}")
+    return [copy(begin + path.lstrip("/") + ending, to=f"/f{number}/", flags=flags)]
 
 
 @st.composite
 def _from_image(draw: st.DrawFn, stage: Draft, number: int, dialect: Dialect) -> list[Step]:
     path = draw(st.sampled_from(("/etc/passwd", "/etc/p*d")))
-    stage.paths.append(f"/i{number}")
+    stage.holds(f"/i{number}")
     return [copy(path, to=f"/i{number}/", flags={"from": dialect.image})]
 
 
@@ -205,7 +215,7 @@ def _runs(
     mounts += [
         ("mount", f"type=bind,from={source.reference},source={source.paths[-1]},target=/m")
         for source in earlier
-        if source.is_known
+        if source.paths
     ]
     exec_form = draw(st.booleans())
     choices: list[list[Step]] = [
@@ -225,7 +235,7 @@ def _runs(
         body = Heredoc("EOF", f"echo {word}\necho $ONE\n", expand=draw(st.booleans()))
         mark = "EOF" if body.expand else "'EOF'"
         choices.append([Step("RUN", f"<<{mark}", heredocs=(body,))])
-    stage.fixed = False
+    stage.ran()
     drawn = draw(st.sampled_from(choices))
     breaks = draw(st.frozensets(st.integers(0, 3), max_size=2))
     return [replace(s, breaks=breaks) if s.keyword == "RUN" else s for s in drawn]

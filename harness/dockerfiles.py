@@ -30,9 +30,12 @@ def recipes(draw: st.DrawFn, dialect: Dialect, tree: dict[str, Entry]) -> Recipe
         draft = Draft(base != SCRATCH, f"s{index}" if named else str(index))
         if base in parents:
             parent = parents[base]
-            draft.image, draft.fixed = parent.image, parent.fixed
-            draft.paths = list(parent.paths) if parent.fixed else []
+            draft.image = parent.image
+            draft.fixed = parent.fixed and not parent.depends_on
+            draft.paths = [] if parent.depends_on else list(parent.paths)
         draft.steps.append(draw(first_steps(draft)))
+        if draft.steps[0].keyword == "RUN":
+            draft.ran()
         if draft.image and base not in parents and draw(st.integers(0, 3)) == 0:
             plan_for(draft, bind=draw(st.booleans()))
         else:
