@@ -264,8 +264,10 @@ def _run(
     builder: Builder, state: StageState, instruction: Instruction, source_of: SourceOf
 ) -> None:
     values = state.values
+    expanded = builder.rules.expands_mounts
     mounts = instructions.mounts_of(
-        instruction, lambda text: expand(text, values, escape=builder.escape)
+        instruction,
+        (lambda text: expand(text, values, escape=builder.escape)) if expanded else None,
     )
     arguments, inline = run_arguments(instruction, state.shell)
     described, inputs = run_inputs(

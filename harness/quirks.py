@@ -11,6 +11,8 @@ from typing import Final
 
 from harness.context import Context, Record
 
+_BUILDKIT_0_10: Final = 23
+"""The first dockerd with BuildKit 0.10."""
 _BUILDKIT_0_13: Final = 26
 """The first dockerd with BuildKit 0.13."""
 
@@ -24,12 +26,13 @@ class Rules:
     lies below it (needs an image store that can merge). `private_mounts_converge`: a RUN with a
     secret or agent mount, or one of the very file system it works on, also matches by the content
     of that file system, because such a mount counts as a second use of it (BuildKit 0.13 on,
-    `ExecOp.getMountDeps`; seen on 26.1.5).
+    `ExecOp.getMountDeps`; seen on 26.1.5). `expands_mounts`: variables in a mount are expanded.
     """
 
     cache_mount_ids: bool = False
     link_is_independent: bool = False
     private_mounts_converge: bool = True
+    expands_mounts: bool = True
 
     @classmethod
     def of_engine(cls, version: str, *, containerd_store: bool = False) -> Rules:
@@ -40,6 +43,7 @@ class Rules:
             cache_mount_ids=old,
             link_is_independent=containerd_store and major >= 23,
             private_mounts_converge=not old,
+            expands_mounts=major >= _BUILDKIT_0_10,
         )
 
 
