@@ -129,7 +129,7 @@ def connect(url: str, *, kind: Kind, say: Say, scripts: Path = SCRIPTS) -> Engin
     client = _client(url)
     if client is None and kind is Kind.FOUND and (scripts / "setup.sh").exists():
         say("no engine answers; asking scripts/setup.sh for one")
-        setup("engine", say=say, scripts=scripts)
+        url = setup("engine", say=say, scripts=scripts).strip() or url
         client = _client(url)
     if client is None:
         raise EnvironmentLacksError(
@@ -156,8 +156,11 @@ def find_buildx(*, say: Say, scripts: Path = SCRIPTS) -> Path:
     return found
 
 
-def setup(part: str, *, say: Say, scripts: Path = SCRIPTS, url: str | None = None) -> None:
-    """Let `scripts/setup.sh` provide a part, on the engine at `url` where that matters."""
+def setup(part: str, *, say: Say, scripts: Path = SCRIPTS, url: str | None = None) -> str:
+    """Let `scripts/setup.sh` provide a part, on the engine at `url` where that matters.
+
+    Returns what it prints: the engine's URL for the part `engine`.
+    """
     env = client_environment(url) if url else None
     result = process.run(commands.setup(scripts / "setup.sh", part), limit=SETUP_SECONDS, env=env)
     for line in result.err.splitlines():
@@ -166,7 +169,7 @@ def setup(part: str, *, say: Say, scripts: Path = SCRIPTS, url: str | None = Non
         raise EnvironmentLacksError(
             f"`scripts/setup.sh {part}` could not provide it", context=result.err.splitlines()[-5:]
         )
-    result.check(f"`scripts/setup.sh {part}`")
+    return result.check(f"`scripts/setup.sh {part}`").out
 
 
 def ensure_images(
