@@ -137,7 +137,8 @@ run_logged() {
 run_buildx() {
   local target="$1" out="$2"
   shift 2
-  compose_build "$target" "$(cache_id)" "$(context_link)"
+  choose_context || return
+  compose_build "$target" "$(cache_id)" "$CONTEXT"
   output_option "$target" "$out"
   log_command "${BUILD_COMMAND[@]}" "${OUTPUT[@]}" "$@"
   mark_sync_begun

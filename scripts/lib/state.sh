@@ -25,7 +25,7 @@ open_state() {
 }
 
 close_state() {
-  [ -z "${ENGINE_STATE_DIRECTORY:-}" ] || rm -f -- "$ENGINE_STATE_DIRECTORY/syncing.$$"
+  [ -z "${CONTEXT:-}" ] || rm -f -- "$CONTEXT.syncing.$$"
   [ "${STATE_IS_TEMPORARY:-0}" != 1 ] || rm -rf -- "$STATE"
 }
 
@@ -48,36 +48,35 @@ restore_cache_id() {
   CACHE_GENERATION="$FORMER_GENERATION"
 }
 
-# has_hidden_edit: has a file changed since the last sync whose mtime is older than that? Its ctime tells.
+# has_hidden_edit STAMP: has a file changed since then whose mtime is older than that? Its ctime tells.
 # A find without -newercm answers yes, which costs only the sending.
 has_hidden_edit() {
   local found
   found="$(find . \( -path ./target -o -path ./.git -o -path ./lambda-package \) -prune -o \
-    -newercm "$ENGINE_STATE_DIRECTORY/synced" ! -newermm "$ENGINE_STATE_DIRECTORY/synced" -print 2>&1 | head -n 1)"
+    -newercm "$1" ! -newermm "$1" -print 2>&1 | head -n 1)"
   [ -n "$found" ]
 }
 
-# context_link: a link to the project whose name is unique, made anew where the engine's copy cannot be trusted.
-context_link() {
-  local link='' candidate
-  for candidate in "$ENGINE_STATE_DIRECTORY/$PROJECT_ID"-*; do
-    [ -L "$candidate" ] && link="$candidate"
-  done
-  if [ -n "$link" ] && [ -f "$ENGINE_STATE_DIRECTORY/synced" ] && [ "$link" -ef . ] && ! has_hidden_edit; then
-    printf '%s\n' "$link"
+# choose_context: sets CONTEXT to a link to the project whose name is unique, a new one where the engine's copy cannot be
+# trusted. Another build of the project may be using the former one: it is removed when it is old.
+choose_context() {
+  CONTEXT=''
+  [ ! -f "$ENGINE_STATE_DIRECTORY/context" ] || IFS= read -r CONTEXT <"$ENGINE_STATE_DIRECTORY/context" || CONTEXT=''
+  if [ -n "$CONTEXT" ] && [ "$CONTEXT" -ef . ] && [ -f "$CONTEXT.synced" ] && ! has_hidden_edit "$CONTEXT.synced"; then
     return 0
   fi
-  [ -z "$link" ] || rm -f -- "$link"
-  link="$ENGINE_STATE_DIRECTORY/$PROJECT_ID-$(date +%s)$$"
-  ln -s -- "$PWD" "$link" || return
-  printf '%s\n' "$link"
+  find "$ENGINE_STATE_DIRECTORY" -maxdepth 1 -name "$PROJECT_ID-*" -mmin +1440 -exec rm -f -- {} + || return
+  CONTEXT="$ENGINE_STATE_DIRECTORY/$PROJECT_ID-$(date +%s)$$"
+  rm -f -- "$CONTEXT" && ln -s -- "$PWD" "$CONTEXT" || return
+  printf '%s\n' "$CONTEXT" >"$ENGINE_STATE_DIRECTORY/context.$$" || return
+  mv -f "$ENGINE_STATE_DIRECTORY/context.$$" "$ENGINE_STATE_DIRECTORY/context"
 }
 
 # mark_sync_begun, mark_synced: an edit made after the first is not in the copy for certain.
 mark_sync_begun() {
-  : >"$ENGINE_STATE_DIRECTORY/syncing.$$"
+  : >"$CONTEXT.syncing.$$"
 }
 
 mark_synced() {
-  mv -f "$ENGINE_STATE_DIRECTORY/syncing.$$" "$ENGINE_STATE_DIRECTORY/synced"
+  mv -f "$CONTEXT.syncing.$$" "$CONTEXT.synced"
 }

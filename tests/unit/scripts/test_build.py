@@ -158,9 +158,8 @@ def test_a_compile_error_is_no_failed_resolution(shell: Shell, line: str) -> Non
 
 
 BUILD = (
-    SETTINGS
-    + "LOG=log; cache_id() { echo id; }; context_link() { echo ctx; }; mark_sync_begun() { :; }; "
-    "mark_synced() { :; }; renew_cache_id() { echo renewed; }; keep_cache_id() { echo kept; }; "
+    SETTINGS + "LOG=log; cache_id() { echo id; }; choose_context() { CONTEXT=ctx; }; "
+    "mark_sync_begun() { :; }; mark_synced() { :; }; renew_cache_id() { echo renewed; }; keep_cache_id() { echo kept; }; "
     "restore_cache_id() { echo restored; }; BUILDX=(buildx); "
 )
 RESOLUTION = "#9 0.6 error: failed to select a version for the requirement"
