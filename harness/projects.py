@@ -56,9 +56,9 @@ class Blueprint:
     """A project as data. The first member holds the binaries.
 
     Sources hold WORD, which each scenario replaces by one of its own so that no other's layers can
-    serve it. `isolated` puts NUMBER into the profile (as codegen-units, which changes no behaviour)
-    so that no other's compiled crates can either. `vendored` puts the
-    registry into the tree instead of the base image.
+    serve it; the profile holds NUMBER (as codegen-units, which changes no behaviour), so that a
+    scenario can have compiled crates of its own too. `vendored` puts the registry into the tree
+    instead of the base image.
     """
 
     members: tuple[Member, ...]
@@ -72,7 +72,6 @@ class Blueprint:
     ignored: int = 0
     extra: tuple[tuple[str, Entry], ...] = ()
     executable: tuple[str, ...] = ()
-    isolated: bool = False
     name: str = "app"
 
 
@@ -144,7 +143,7 @@ def locked(blueprint: Blueprint) -> dict[str, Dependency]:
 def units(blueprint: Blueprint) -> dict[str, Unit]:
     """Return the registry crates that a build of the whole project compiles, by name."""
     crates = locked(blueprint)
-    settings = (blueprint.checked, blueprint.isolated)
+    settings = (blueprint.checked,)
 
     def unit(name: str) -> Unit:
         crate = crates[name]
@@ -262,16 +261,9 @@ def _manifest(blueprint: Blueprint, member: Member) -> str:
 
 def _tail(blueprint: Blueprint) -> str:
     """Return the part of the root manifest that every kind of project has."""
-    text = ""
-    settings = []
-    if blueprint.checked:
-        settings.append("debug-assertions = true\n")
-    if blueprint.isolated:
-        settings.append(f"codegen-units = {NUMBER.decode()}\n")
-    if settings:
-        text += "\n[profile.release]\n" + "".join(settings)
-    if blueprint.isolated:
-        text += f"\n[profile.release.build-override]\ncodegen-units = {NUMBER.decode()}\n"
+    checked = "debug-assertions = true\n" if blueprint.checked else ""
+    units = f"codegen-units = {NUMBER.decode()}\n"
+    text = f"\n[profile.release]\n{checked}{units}\n[profile.release.build-override]\n{units}"
     if blueprint.manifest_note:
         text += f"\n# note {blueprint.manifest_note}\n"
     return text

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import itertools
 import os
 import secrets
 import shutil
+import tarfile
 import tempfile
 import time
 import uuid
@@ -74,12 +76,19 @@ class Bench(Brief):
     ledger: Ledger = field(default_factory=Ledger)
 
     @contextlib.contextmanager
-    def workspace(self, tree: Tree, *, options: BuildOptions | None = None) -> Iterator[Workspace]:
-        """Write a project to disk for one scenario; all it made is removed with the block."""
+    def workspace(
+        self, tree: Tree, *, options: BuildOptions | None = None, isolated: bool = False
+    ) -> Iterator[Workspace]:
+        """Write a project to disk for one scenario; all it made is removed with the block.
+
+        `isolated` makes its crates ones that no other scenario has compiled.
+        """
         started = time.monotonic()
         name = f"{self.run_id}-{next(_numbers)}"
         home = self.root / name
-        made = Workspace(self, home, home / f"context-{name}", options or self.subject.options)
+        number = 256 + secrets.randbelow(2**30) if isolated else 256
+        context = home / f"context-{name}"
+        made = Workspace(self, home, context, options or self.subject.options, number)
         try:
             made.start(tree)
             yield made
@@ -92,7 +101,9 @@ class Bench(Brief):
 class Workspace:
     """One scenario's project on disk, and its builds."""
 
-    def __init__(self, bench: Bench, home: Path, folder: Path, options: BuildOptions) -> None:
+    def __init__(
+        self, bench: Bench, home: Path, folder: Path, options: BuildOptions, number: int
+    ) -> None:
         self.bench = bench
         self.context = folder
         self.dockerfile = home / "dockerfile" / Path(bench.subject.dockerfile.path).name
@@ -100,7 +111,7 @@ class Workspace:
         self.observations: list[BuildObservation] = []
         self._home = home
         self._states: list[BuildState] = []
-        self._number = 256 + secrets.randbelow(2**30)
+        self._number = number
         self._images: set[str] = set()
         self._long_ago = time.time_ns() - trees.LONG_AGO * trees.NANOSECONDS
 
@@ -205,6 +216,22 @@ class Workspace:
         finally:
             made.remove(force=True)
             self.bench.ledger.run_seconds += time.monotonic() - started
+
+    def program(self, image_id: str) -> bytes:
+        """Return the bytes of an image's program; none where the image does not hold it."""
+        client = self.bench.engine.client
+        entry = client.images.get(image_id).attrs["Config"].get("Entrypoint") or [""]
+        path = self.bench.subject.program or str(entry[0])
+        made = client.containers.create(image_id, ["x"], labels={sweep.LABEL: self.bench.run_id})
+        try:
+            archive, _ = made.get_archive(path)
+            with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as unpacked:
+                member = unpacked.extractfile(unpacked.getmembers()[0])
+                return member.read() if member is not None else b""
+        except docker.errors.NotFound:
+            return b""
+        finally:
+            made.remove(force=True)
 
     def _own(self, entries: Mapping[str, E]) -> dict[str, E]:
         """Put this scenario's own word and number where generated projects leave room for them."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from harness import edits, registry
+from harness import checkouts, edits, registry
 from harness.brief import Brief
-from harness.model import Edit, EditClass
-from harness.projects import Blueprint, Dependency, Member
+from harness.checkouts import Checkout
+from harness.model import Edit, EditClass, Tree
+from harness.projects import Blueprint, Dependency, Member, render
 from harness.subject import Shape
 
 SOURCE_EDITS = (
@@ -51,6 +53,8 @@ IDLE_EDITS = (EditClass.NOTHING, EditClass.MTIME, EditClass.IGNORED)
 """Edits that change nothing a build may notice."""
 
 CHOICES = 4
+State: TypeAlias = Any
+"""What a project is at one moment: a Blueprint, or a Checkout where a real one is under test."""
 OTHER_EDITS = (EditClass.README,)
 
 
@@ -63,7 +67,7 @@ class Step(Brief):
     """
 
     edit: Edit
-    after: Blueprint
+    after: State
     old: bool = False
     back_to: int | None = None
 
@@ -77,11 +81,13 @@ class Step(Brief):
 class Plan(Brief):
     """A project and the edits made to it, one after another."""
 
-    start: Blueprint
+    start: State
     steps: tuple[Step, ...]
 
     def __repr__(self) -> str:
         """Say what the project is in a few words, then the edits."""
+        if isinstance(self.start, Checkout):
+            return f"Plan(the project; edits: {list(self.steps)})"
         kind = "workspace" if self.start.workspace else "package"
         names = ", ".join(member.name for member in self.start.members)
         crates = ", ".join(dependency.name for dependency in self.start.dependencies) or "none"
@@ -120,7 +126,7 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
 def plans(
     draw: st.DrawFn,
     *,
-    start: st.SearchStrategy[Blueprint],
+    start: st.SearchStrategy[State],
     classes: Sequence[EditClass],
     most: int = 4,
     least: int = 1,
@@ -129,42 +135,59 @@ def plans(
 
     REVERT among the classes goes back to any earlier state.
     """
-    blueprint = first = draw(start)
-    states = [first]
+    first = draw(start)
+    states: list[State] = [first]
     steps: list[Step] = []
     for _ in range(draw(st.integers(least, most))):
         step = draw(_steps(states, classes))
         steps.append(step)
-        blueprint = step.after
-        states.append(blueprint)
+        states.append(step.after)
     return Plan(first, tuple(steps))
 
 
 @st.composite
-def _steps(draw: st.DrawFn, states: Sequence[Blueprint], classes: Sequence[EditClass]) -> Step:
+def _steps(draw: st.DrawFn, states: Sequence[State], classes: Sequence[EditClass]) -> Step:
     current = states[-1]
     fitting = [c for c in classes if _fits(c, states)]
     chosen = draw(st.sampled_from(fitting))
     if chosen is EditClass.REVERT:
         back_to = draw(st.sampled_from([n for n, s in enumerate(states) if s != current]))
-        change = edits.revert(current, states[back_to])
-        return Step(change.edit, change.after, back_to=back_to)
-    change = draw(st.sampled_from(_changes(chosen, current)))
-    old = bool(change.edit.changes) and draw(st.booleans())
-    return Step(change.edit, change.after, old=old)
+        edit, after = _back(current, states[back_to])
+        return Step(edit, after, back_to=back_to)
+    edit, after = draw(st.sampled_from(_changes(chosen, current)))
+    old = bool(edit.changes) and draw(st.booleans())
+    return Step(edit, after, old=old)
 
 
-def _changes(edit_class: EditClass, blueprint: Blueprint) -> list[edits.Change]:
+def tree_of(state: State) -> Tree:
+    """Return the files of a state."""
+    tree: Tree = state.tree if isinstance(state, Checkout) else render(state).tree
+    return tree
+
+
+def _back(current: State, earlier: State) -> tuple[Edit, State]:
+    if isinstance(current, Checkout) and isinstance(earlier, Checkout):
+        return checkouts.back(current, earlier)
+    change = edits.revert(current, earlier)
+    return change.edit, change.after
+
+
+def _changes(edit_class: EditClass, state: State) -> list[tuple[Edit, State]]:
     """Return the different ways to make an edit of the class."""
-    found: list[edits.Change] = []
+    found: list[tuple[Edit, State]] = []
     for choice in range(CHOICES):
-        change = edits.apply(edit_class, blueprint, choice)
-        if change is not None and change not in found:
-            found.append(change)
+        made: tuple[Edit, State] | None
+        if isinstance(state, Checkout):
+            made = checkouts.apply(edit_class, state, choice)
+        else:
+            change = edits.apply(edit_class, state, choice)
+            made = (change.edit, change.after) if change is not None else None
+        if made is not None and made not in found:
+            found.append(made)
     return found
 
 
-def _fits(edit_class: EditClass, states: Sequence[Blueprint]) -> bool:
+def _fits(edit_class: EditClass, states: Sequence[State]) -> bool:
     if edit_class is EditClass.REVERT:
         return any(state != states[-1] for state in states[:-1])
     return bool(_changes(edit_class, states[-1]))

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hypothesis import currently_in_test_context, event
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
+from harness import checkouts
 from harness.judge import Judge
-from harness.model import BuildObservation, Vertex
+from harness.model import BuildObservation, EditClass, Vertex
 from harness.report import Row, line_of, shown, why_it_failed
 from harness.scenario import Workspace
+from harness.strategies import Plan, State, blueprints, plans
+from harness.subject import Subject
+
+
+def any_plan(subject: Subject, classes: Sequence[EditClass], most: int = 4) -> SearchStrategy[Plan]:
+    """Return plans for the subject: of the project given, else of generated ones."""
+    if subject.project is not None:
+        start: SearchStrategy[State] = st.just(checkouts.load(subject.project))
+        fitting = [c for c in classes if c in checkouts.CLASSES]
+        return plans(start=start, classes=fitting, most=most)
+    generated = blueprints(shape=subject.shape, binary=subject.binary)
+    return plans(start=generated, classes=classes, most=most)
 
 
 def count(what: str) -> None:

@@ -8,16 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import strategies
 from harness.foundation import among, foundation, worked
 from harness.judge import Judge, Tally
 from harness.model import BuildObservation, EditClass
-from harness.projects import render
 from harness.report import Row
 from harness.scenario import Bench, Workspace
-from harness.strategies import DEPENDENCY_EDITS, IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
+from harness.strategies import (
+    DEPENDENCY_EDITS,
+    IDLE_EDITS,
+    OTHER_EDITS,
+    SOURCE_EDITS,
+    Plan,
+    tree_of,
+)
 from harness.subject import Subject
-from properties.story import count, expect_cached, expect_success
+from properties.story import any_plan, count, expect_cached, expect_success
 
 pytestmark = pytest.mark.property("P1")
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
@@ -28,9 +33,8 @@ def test_edits_never_run_the_base_again_and_idle_builds_run_nothing(
     data: st.DataObject, bench: Bench, subject: Subject, tally: Tally, judge: Judge
 ) -> None:
     """Every edit leaves the base alone; a build of a state seen before executes nothing."""
-    start = strategies.blueprints(shape=subject.shape, binary=subject.binary)
-    plan = data.draw(strategies.plans(start=start, classes=EDITS))
-    with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
+    plan = data.draw(any_plan(subject, EDITS))
+    with tally.scenario(), bench.workspace(tree_of(plan.start)) as workspace:
         judge_plan(plan, workspace, judge=judge)
 
 

@@ -4,22 +4,21 @@ source alone reuses them, and the binary is always that of the current source.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import registry, strategies
+from harness import checkouts, registry
+from harness.checkouts import Checkout, locked
 from harness.foundation import among, dependencies, keeps_compiled_crates, worked
 from harness.judge import Judge, Tally
 from harness.model import BuildObservation, EditClass
 from harness.projects import Blueprint, Unit, render, units
 from harness.report import Row
 from harness.scenario import Bench, Workspace
-from harness.strategies import DEPENDENCY_EDITS, SOURCE_EDITS, Plan, Step
+from harness.strategies import DEPENDENCY_EDITS, SOURCE_EDITS, Plan, State, Step, tree_of
 from harness.subject import Subject
-from properties.story import count, expect_cached, expect_success, lines_of
+from properties.story import any_plan, count, expect_cached, expect_success, lines_of
 
 pytestmark = pytest.mark.property("P5")
 EDITS = (*SOURCE_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
@@ -44,15 +43,9 @@ def test_exactly_what_changed_is_compiled_and_the_binary_is_of_the_current_sourc
     data: st.DataObject, bench: Bench, subject: Subject, tally: Tally, judge: Judge
 ) -> None:
     """A project, then edits of source and of manifests in any order, each built and run."""
-    start = strategies.blueprints(shape=subject.shape, binary=subject.binary).map(isolated)
-    plan = data.draw(strategies.plans(start=start, classes=EDITS, most=2))
-    with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
+    plan = data.draw(any_plan(subject, EDITS, most=2))
+    with tally.scenario(), bench.workspace(tree_of(plan.start), isolated=True) as workspace:
         judge_plan(plan, workspace, judge=judge)
-
-
-def isolated(blueprint: Blueprint) -> Blueprint:
-    """Return the project with crates that no other scenario has compiled."""
-    return replace(blueprint, isolated=True)
 
 
 def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
@@ -63,7 +56,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     first = workspace.build(state=0)
     expect_success(first, story, judge)
     expect_truth(plan.start, first, workspace, story, judge)
-    compiled_before = set(units(plan.start).values())
+    compiled_before = units_of(plan.start)
     seen = [plan.start]
     for number, step in enumerate(plan.steps, 1):
         count(f"edit: {step.edit.edit_class.value}")
@@ -92,7 +85,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
             judge=judge,
         )
         expect_truth(step.after, now, workspace, story, judge)
-        compiled_before |= set(units(step.after).values())
+        compiled_before |= units_of(step.after)
         seen.append(step.after)
 
 
@@ -132,16 +125,21 @@ def expect_crates(
     judge: Judge,
 ) -> None:
     """Of the registry's crates those are compiled that changed, and none that may not be."""
-    after = units(step.after)
-    compiled = [crate for crate in now.crates_compiled if crate.split()[0] in registry.BY_NAME]
-    fresh = {unit.crate for unit in after.values() if unit not in before}
-    hosts = {unit.crate for unit in after.values() if is_for_host(unit)}
+    after = units_of(step.after)
+    crates_there = {unit.crate for unit in after}
+    if isinstance(step.after, Checkout):
+        crates_there = set(locked(step.after))
+    compiled = [crate for crate in now.crates_compiled if crate in crates_there]
+    fresh = {unit.crate for unit in after if unit not in before}
+    hosts = {unit.crate for unit in after if is_for_host(unit)}
     if is_of_source(step) or known:
         allowed: set[str] = set()
-    elif keeps_compiled_crates(workspace.bench.subject.dockerfile):
+    elif isinstance(step.after, Blueprint) and keeps_compiled_crates(
+        workspace.bench.subject.dockerfile
+    ):
         allowed = fresh | hosts if step.edit.edit_class is EditClass.PROFILE else fresh
     else:
-        allowed = {unit.crate for unit in after.values()}
+        allowed = crates_there
     needed = fresh - hosts if not known else set()
     reports = any(seen.crates_compiled for seen in workspace.observations)
     count("cargo names what it compiles" if reports else "cargo is silent")
@@ -173,6 +171,11 @@ def expect_crates(
     )
 
 
+def units_of(state: State) -> set[Unit]:
+    """Return the registry crates that a generated project compiles; of a real one none is known."""
+    return set(units(state).values()) if isinstance(state, Blueprint) else set()
+
+
 def is_for_host(unit: Unit) -> bool:
     """Whether cargo may compile a crate with other settings than the profile's."""
     kind = registry.BY_NAME[unit.name]
@@ -180,27 +183,33 @@ def is_for_host(unit: Unit) -> bool:
 
 
 def expect_truth(
-    blueprint: Blueprint,
+    state: State,
     now: BuildObservation,
     workspace: Workspace,
     story: list[str],
     judge: Judge,
 ) -> None:
     """The image's program prints what its source, as it is now, says."""
-    binary = workspace.bench.subject.binary
-    expected = render(blueprint).binaries[binary]
     judge(
         "The build made no image to run.",
         holds=now.image_id is not None,
         scenario=story,
         log=now.log,
     )
-    printed = workspace.run(str(now.image_id)).rstrip("\n")
+    if isinstance(state, Checkout):
+        marker = state.marker or checkouts.MARKER
+        found = marker.encode() in workspace.program(str(now.image_id))
+        holds, row = found == (state.marker is not None), Row("contains", marker, str(found))
+    else:
+        expected = render(state).binaries[workspace.bench.subject.binary]
+        command = [workspace.bench.subject.program] if workspace.bench.subject.program else []
+        printed = workspace.run(str(now.image_id), *command).rstrip("\n")
+        holds, row = printed == expected, Row("prints", repr(expected), repr(printed))
     judge(
         "The image's program is not that of the current source.",
-        holds=printed == expected,
+        holds=holds,
         scenario=story,
-        rows=[Row("prints", repr(expected), repr(printed))],
+        rows=[row],
         lines=lines_of([v for v in now.vertices if "Compiling" in v.log], judge),
         log=now.log,
         hint="A stub or an old output was taken for newer than the source: touch the sources "

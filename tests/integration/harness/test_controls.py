@@ -40,7 +40,6 @@ START = Blueprint(
     ),
     dependencies=(Dependency("alpha"), Dependency("beta")),
     toolchain=1,
-    isolated=True,
 )
 COURSES = {
     "P1": (EditClass.MTIME, EditClass.README, EditClass.SOURCE, EditClass.IGNORED),
@@ -83,7 +82,7 @@ def open_workspace(
         loaded = subject.load(path, scripts=FIXTURES)
         options = replace(loaded.options, network="none")
         bench = scenario.prepare(engine, replace(loaded, options=options), say=say)
-        workspace = bench.__enter__().workspace(render(START).tree, options=options)
+        workspace = bench.__enter__().workspace(render(START).tree, options=options, isolated=True)
         opened.append((bench, workspace))
         return workspace.__enter__()
 
