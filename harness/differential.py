@@ -19,7 +19,7 @@ from harness.engine import Engine
 from harness.evaluate import BuildState
 from harness.model import Dockerfile, Outcome, Stage, Vertex
 from harness.plan import ImageFacts
-from harness.quirks import ALL, Rules
+from harness.quirks import ALL, Quirks, Rules
 from harness.recipe import VERTEX_KEYWORDS
 from harness.workshop import Inputs, Workshop
 
@@ -95,13 +95,15 @@ def judge(
     steps: Sequence[Inputs],
     workshop: Workshop,
     images: Mapping[str, ImageFacts],
+    *,
+    quirks: Quirks = ALL,
 ) -> Iterator[tuple[Built, tuple[Finding, ...]]]:
     """Build every step and yield it with its findings; ends after a build that fails.
 
     A failed build leaves in the engine's cache what it had done by then, which nobody can tell:
     nothing after it can be predicted.
     """
-    cache = Cache(quirks=ALL, rules=Rules.of_engine(engine.version))
+    cache = Cache(quirks=quirks, rules=Rules.of_engine(engine.version))
     for wanted in steps:
         built = build(engine, workshop, wanted)
         if built.error is not None:

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from harness import commands, differential, process
 from harness import engine as engines
+from harness import quirks as quirk_layer
 from harness.differential import Built, Finding, Verdict
 from harness.dockerfile_steps import Dialect
 from harness.engine import Engine, Kind, Say
 from harness.errors import EnvironmentLacksError, LayerProofError
 from harness.plan import ImageFacts
+from harness.quirks import Quirks
 from harness.workshop import Inputs, Workshop
 
 BASE_IMAGES = ("amazon/aws-lambda-provided:al2023", "layerproof/runtime:local")
@@ -64,7 +66,9 @@ class Ground:
         """Return what cases drawn for this engine may hold."""
         return Dialect(self.image, modern=self.modern)
 
-    def check(self, plan: Callable[[str], Sequence[Inputs]]) -> Seen:
+    def check(
+        self, plan: Callable[[str], Sequence[Inputs]], *, quirks: Quirks = quirk_layer.ALL
+    ) -> Seen:
         """Build what `plan` makes of a nonce and return what was seen.
 
         Raises BuildFailed at the first build that fails, Disagreement at the first that does not
@@ -74,7 +78,9 @@ class Ground:
         with tempfile.TemporaryDirectory(prefix="layerproof-differential-") as folder:
             workshop = Workshop(Path(folder))
             steps = plan(workshop.nonce)
-            for built, findings in differential.judge(self.engine, steps, workshop, self.images):
+            for built, findings in differential.judge(
+                self.engine, steps, workshop, self.images, quirks=quirks
+            ):
                 seen.append((built, findings))
                 if built.error is not None:
                     raise BuildFailed(built.error, seen)

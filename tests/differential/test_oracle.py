@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness import differential
-from harness.ground import BuildFailed, Ground
+from harness import differential, quirks
+from harness.ground import BuildFailed, Disagreement, Ground
 from harness.model import Outcome
 from tests.differential import oracle
 from tests.differential.oracle import ORACLES, Oracle
 
+QUIRKS = tuple(case for case in ORACLES if case.source.startswith(("BK#4817", "BK#7176")))
 LETTERS = {Outcome.EXECUTED: "X", Outcome.CACHED: "C"}
 
 
@@ -33,3 +34,9 @@ def test_the_engine_answers_as_written_and_the_model_predicts_it(
         letters = "".join(LETTERS[answered[n]] if n in answered else "-" for n in lines)
         expected = build.on_old if build.on_old and not ground.modern else build.expected
         assert letters == expected, f"{case.says} ({case.source}): {built.inputs.summary}"
+
+
+@pytest.mark.parametrize("case", QUIRKS, ids=lambda case: case.name)
+def test_a_model_that_ignores_the_engines_bugs_is_found_out(ground: Ground, case: Oracle) -> None:
+    with pytest.raises(Disagreement, match="predicted executed, observed cached"):
+        ground.check(lambda nonce: oracle.inputs(case, nonce, ground.image), quirks=quirks.NONE)
