@@ -3,8 +3,9 @@
 
 # quote_mount_field TEXT: a field of --mount, which is read as a line of CSV.
 quote_mount_field() {
+  local quote='"'
   case "$1" in
-    *[,\"]* | *$'\n'*) printf '"%s"' "${1//\"/\"\"}" ;;
+    *[,\"]* | *$'\n'*) printf '"%s"' "${1//$quote/$quote$quote}" ;;
     *) printf '%s' "$1" ;;
   esac
 }
