@@ -50,13 +50,13 @@ def test_a_dev_build_makes_the_artifacts_again_and_again(tiny: Lambda) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "place"),
+    ("method", "folder"),
     [("native", "release"), ("local", "x86_64-unknown-linux-gnu/release")],
 )
-def test_a_build_with_cargo_makes_the_artifacts(tiny: Lambda, method: str, place: str) -> None:
+def test_a_build_with_cargo_makes_the_artifacts(tiny: Lambda, method: str, folder: str) -> None:
     lock = (tiny.path / "Cargo.lock").read_bytes()
     tiny.with_cargo(method).check(method)
-    assert_packaged(tiny, "one", f"target/{place}/tiny")
+    assert_packaged(tiny, "one", f"target/{folder}/tiny")
     assert (tiny.path / "Cargo.lock").read_bytes() == lock
 
 

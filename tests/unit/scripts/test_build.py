@@ -157,10 +157,10 @@ def test_a_compile_error_is_no_failed_resolution(shell: Shell, line: str) -> Non
     assert not judged(shell, "is_resolution_failure", line)
 
 
-BUILD = (
-    SETTINGS + "LOG=log; cache_id() { echo id; }; choose_context() { CONTEXT=ctx; }; "
-    "mark_sync_begun() { :; }; mark_synced() { :; }; renew_cache_id() { echo renewed; }; keep_cache_id() { echo kept; }; "
-    "restore_cache_id() { echo restored; }; BUILDX=(buildx); "
+BUILD = SETTINGS + (
+    "LOG=log; BUILDX=(buildx); cache_id() { echo id; }; choose_context() { CONTEXT=ctx; }; "
+    "mark_sync_begun() { :; }; mark_synced() { :; }; renew_cache_id() { echo renewed; }; "
+    "keep_cache_id() { echo kept; }; restore_cache_id() { echo restored; }; "
 )
 RESOLUTION = "#9 0.6 error: failed to select a version for the requirement"
 
