@@ -1,0 +1,160 @@
+"""P6, build modes: dev does less work per edit than prod, prod's package is smaller and optimised,
+and both behave alike on the same event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from harness import elf, strategies
+from harness.elf import Elf
+from harness.foundation import worked
+from harness.judge import Judge, Tally
+from harness.model import BuildObservation, EditClass
+from harness.projects import Blueprint, render
+from harness.report import Row, why_it_failed
+from harness.scenario import Bench
+from harness.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
+from properties.common import dev_truth, same_lines
+
+pytestmark = pytest.mark.property("P6")
+PACKAGE, ZIP = Path("lambda-package/bootstrap"), Path("lambda-deployment.zip")
+EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What a mode made: the zip's and the binary's size in bytes, what the binary is and prints."""
+
+    zipped: int
+    size: int
+    facts: Elf | None
+    printed: str
+
+
+@given(data=st.data())
+def test_dev_works_less_and_prod_ships_less_and_both_answer_alike(
+    data: st.DataObject, bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """The same project and the same edit in both modes, packaged by the script, run, compared."""
+    start = strategies.blueprints(shape=bench.subject.shape, binary=bench.subject.binary)
+    plan = data.draw(strategies.plans(start=start, classes=EDITS, most=1))
+    step = plan.steps[0]
+    event(f"edit: {step.edit.edit_class.value}")
+    with (
+        tally.scenario(),
+        bench.workspace(render(plan.start).tree) as workspace,
+        scripted(workspace) as scripts,
+    ):
+        story = [f"{plan.start.members[0].name} built in dev mode and in prod mode"]
+        call(scripts, "dev", story, judge)
+        expect_built(workspace.build(), story, judge)
+        workspace.edit(step.edit)
+        story.append(f"{step!r}, dev build, prod build")
+        dev_run, dev = call(scripts, "dev", story, judge), package(scripts, step.after, "debug")
+        prod_run = expect_built(workspace.build(), story, judge)
+        call(scripts, "prod", story, judge)
+        prod = package(scripts, step.after, "release", image=prod_run.image_id)
+        judge_work(dev_run, prod_run, story, judge)
+        judge_packages(dev, prod, story, judge)
+        judge_answers(step.after, dev, prod, story, judge)
+
+
+def call(scripts: Scripted, mode: str, story: Sequence[str], judge: Judge) -> ScriptRun:
+    """Build and package in a mode; it has to succeed."""
+    seen = scripts.run(BUILD_LAMBDA, mode)
+    finding = f"`build-lambda.sh {mode}` failed."
+    judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
+    return seen
+
+
+def expect_built(seen: BuildObservation, story: Sequence[str], judge: Judge) -> BuildObservation:
+    """A production build has to succeed."""
+    judge("The build failed.", holds=seen.succeeded, scenario=story, log=why_it_failed(seen))
+    return seen
+
+
+def package(
+    scripts: Scripted, blueprint: Blueprint, profile: str, *, image: str | None = None
+) -> Package:
+    """Read what was packaged last, and run its program where the mode runs it."""
+    content = (scripts.project / PACKAGE).read_bytes()
+    binary = blueprint.members[0].binaries[0]
+    if image is None:
+        printed = scripts.printed(binary, profile=profile)
+    else:
+        printed = scripts.workspace.run(image).strip()
+    zipped = (scripts.project / ZIP).stat().st_size
+    return Package(zipped, len(content), elf.read(content), printed)
+
+
+def judge_work(dev: ScriptRun, prod: BuildObservation, story: Sequence[str], judge: Judge) -> None:
+    """Dev compiles no more crates than prod and runs no step of an image build."""
+    again = set(dev.crates_compiled) - set(prod.crates_compiled)
+    steps = [vertex.name for vertex in worked(prod)]
+    rows = [
+        Row("crates that only dev compiles", "none", ", ".join(sorted(again)) or "none"),
+        Row("image build in dev", "none", "one" if "load build definition" in dev.log else "none"),
+        Row("steps that prod executes", "some", "some" if steps else "none"),
+    ]
+    judge(
+        "Dev does not do less work than prod for the same edit.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        log=dev.log,
+    )
+
+
+def judge_packages(dev: Package, prod: Package, story: Sequence[str], judge: Judge) -> None:
+    """Prod's package is smaller, optimised and stripped; dev's is there to debug."""
+    smaller = prod.zipped < dev.zipped and prod.size < dev.size
+    sizes = f"{prod.size} of {dev.size} bytes, zipped {prod.zipped} of {dev.zipped}"
+    rows = [
+        Row("prod's package against dev's", "smaller", "smaller" if smaller else sizes),
+        Row("prod: symbols or debug information", "none", left_in(prod.facts)),
+        Row("dev: debug information", "there", "there" if is_debuggable(dev) else "none"),
+        Row("prod: debug assertions", "False", str("checked=true" in prod.printed)),
+        Row("dev: debug assertions", "True", str("checked=true" in dev.printed)),
+    ]
+    judge(
+        "The packages of the two modes are not what the modes are for.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+    )
+
+
+def judge_answers(
+    blueprint: Blueprint, dev: Package, prod: Package, story: Sequence[str], judge: Judge
+) -> None:
+    """Both programs say what the current source says, but for how they were compiled."""
+    binary = blueprint.members[0].binaries[0]
+    rows = [
+        Row("dev prints", dev_truth(blueprint)[binary], dev.printed),
+        Row("prod prints", render(blueprint).binaries[binary], prod.printed),
+    ]
+    judge(
+        "The two modes do not behave alike.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+    )
+
+
+def left_in(facts: Elf | None) -> str:
+    """Return what a shipped binary should not hold."""
+    if facts is None:
+        return "no ELF file"
+    return "some" if facts.debug_info or facts.symbols else "none"
+
+
+def is_debuggable(package: Package) -> bool:
+    """Whether the binary can be debugged by line."""
+    return package.facts is not None and package.facts.debug_info
