@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The base images: pulled where a registry answers, else made from Debian's packages. Functions only.
-# Needs log.sh, project.sh, engine.sh and apt.sh. The made ones lie in $LAYERPROOF_HOME/images as archives for `docker load`, so
-# that every private engine gets the same image, with the same id.
+# Needs log.sh, project.sh, engine.sh, and to make images apt.sh and provide.sh. The made ones lie in
+# $LAYERPROOF_HOME/images as archives for `docker load`, so that every private engine gets the same image, with the same id.
 
 PACKAGE_DATE=1735689600 # what a made image is dated (SOURCE_DATE_EPOCH), so that it depends on its packages alone
 
@@ -62,20 +62,49 @@ make_image() {
   mkdir -p "$(images_dir)" || return
   work="$(mktemp -d "$(images_dir)/$name.XXXXXX")" || return
   write_sources "$suite" "$work/sources" || return
-  SOURCE_DATE_EPOCH="$PACKAGE_DATE" TMPDIR="$work" "$(mmdebstrap_command)" --variant="$variant" --include="$packages" "$@" \
+  # In a group of its own, so that all of it can be ended: it ignores what reaches its first process only.
+  SOURCE_DATE_EPOCH="$PACKAGE_DATE" TMPDIR="$work" setsid "$(mmdebstrap_command)" --variant="$variant" --include="$packages" "$@" \
     --aptopt='Apt::Install-Recommends "false"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-    "$suite" "$work/layer.tar" "$work"/sources/* >"$work/log" 2>&1 </dev/null || status=$?
+    "$suite" "$work/layer.tar" "$work"/sources/* >"$work/log" 2>&1 </dev/null 8>&- &
+  local maker=$!
+  # shellcheck disable=SC2064 # this process, now
+  trap "kill -TERM -- -$maker 2>/dev/null" TERM
+  wait "$maker" || status=$?
+  ! kill -0 "$maker" 2>/dev/null || wait "$maker" || : # ended by the trap: it unmounts what it has mounted
+  trap : TERM                                          # what follows tidies up
   if [ "$status" -eq 0 ]; then
     archive_image "$name" "$work" && mv -f "$work/$name.tar" "$(images_dir)/$name.tar" || status=3
+  elif [ "$status" -gt 128 ]; then
+    status=143
   else
     error "mmdebstrap could not make the image of Debian $suite:"
     tail -n 8 "$work/log" | sed 's/^/        | /' >&2
     status=3
   fi
-  rm -rf "$work"
+  remove_work "$work"
   return "$status"
+}
+
+# remove_work DIR: what a maker that was killed has left mounted there is the system's own, and must survive.
+remove_work() {
+  local point
+  awk '{ print $5 }' /proc/self/mountinfo 2>/dev/null | sort -r | while IFS= read -r point; do
+    case "$point" in "$1"/*) umount -l "$point" || : ;; esac
+  done
+  rm -rf --one-file-system "$1" 2>/dev/null || { # its last process may have been writing
+    sleep 1
+    rm -rf --one-file-system "$1"
+  }
+}
+
+# remove_half_made: what runs that were killed have left; for the holder of set-up's lock.
+remove_half_made() {
+  local dir
+  for dir in "$(images_dir)"/*.??????/; do
+    [ ! -d "$dir" ] || remove_work "${dir%/}"
+  done
 }
 
 # make_runtime_image: a libc no newer than a Lambda's, a shell to look around with, accounts and certificates.
@@ -141,6 +170,7 @@ make_images() {
   local name failed=0 jobs=''
   ! has_made_images "$1" || return 0
   ensure_mmdebstrap || return
+  remove_half_made
   info "making base images from Debian's packages with mmdebstrap (about a minute): $1"
   for name in $1; do
     [ ! -f "$(images_dir)/$name.tar" ] || continue
@@ -150,9 +180,16 @@ make_images() {
     esac &
     jobs="$jobs $!"
   done
-  for name in $jobs; do
-    wait "$name" || failed=3
-  done
+  # shellcheck disable=SC2086 # a list of numbers
+  with_heartbeat 'still making them' await_jobs $jobs || failed=3
   [ "$failed" -ne 0 ] || success "base images made in $(images_dir)"
+  return "$failed"
+}
+
+await_jobs() { # PID...
+  local job failed=0
+  for job in "$@"; do
+    wait "$job" || failed=1
+  done
   return "$failed"
 }

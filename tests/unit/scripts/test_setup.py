@@ -320,6 +320,7 @@ def test_offline_no_registry_is_asked(shell: Shell) -> None:
 
 def test_a_failed_image_leaves_nothing(shell: Shell) -> None:
     shell.stub("mmdebstrap", Answer(err="E: apt-get update failed\n", status=25, times=1))
+    shell.stub("setsid", Answer(does='exec "$@"', times=1))
     done = shell.call(
         "make_image name trixie essential gcc || echo status $?",
         before='write_sources() { mkdir "$2"; echo deb >"$2/1.list"; }',
