@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness import explain, resolve
+from harness import config, explain, resolve
 from harness.cache import Cache
 from harness.errors import UsageError
 from harness.evaluate import BuildState
@@ -57,7 +57,8 @@ def where(arguments: argparse.Namespace) -> Where:
     project: Path = arguments.project
     if arguments.dockerfile is not None:
         return Where(project, arguments.dockerfile)
-    for name in ("Dockerfile.optimized", "Dockerfile"):
+    configured = config.find(project).dockerfile
+    for name in (configured or "Dockerfile.optimized", "Dockerfile"):
         if (project / name).is_file():
             return Where(project, project / name)
     raise UsageError(f"no Dockerfile in {str(project)!r}", hint="name one with --dockerfile")
@@ -76,10 +77,12 @@ def pairs(words: Sequence[str], option: str) -> dict[str, str]:
 
 def options(arguments: argparse.Namespace) -> BuildOptions:
     """Return the build options that both states share."""
+    configured = config.find(arguments.project)
+    given = pairs(arguments.build_arg, "--build-arg")
     return BuildOptions(
-        target=arguments.target,
+        target=arguments.target or configured.target,
         platform=arguments.platform,
-        build_args=pairs(arguments.build_arg, "--build-arg"),
+        build_args={**configured.build_args, **given},
         named_contexts=pairs(getattr(arguments, "build_context", []), "--build-context"),
     )
 

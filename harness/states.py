@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness import config, dockerignore, revisions, trees
 from harness import dockerfile as parsing
-from harness import dockerignore, revisions, trees
 from harness.context import Context, of_directory, of_tree
 from harness.dispatch import normalized
 from harness.errors import ProjectError, UsageError
@@ -37,6 +38,7 @@ def load(where: Where, options: BuildOptions, *, dockerfile: Path | None = None)
         context,
         options,
         contexts=_named(options.named_contexts),
+        declared=config.find(where.project).depends_on,
         ignore=text,
         write_to=lambda folder: _copy(where.project, context, folder),
     )
@@ -61,6 +63,7 @@ def load_revision(
         context,
         options,
         contexts=_named(options.named_contexts),
+        declared=config.find(where.project).depends_on,
         ignore=text,
         write_to=lambda folder: trees.write(folder, tree),
     )
@@ -162,12 +165,17 @@ def _named(contexts: Mapping[str, str]) -> Mapping[str, Context]:
 def _inside(project: Path, path: Path) -> str | None:
     """Return `path` relative to the project with `/`, or None when it lies elsewhere."""
     try:
-        return path.absolute().relative_to(project.absolute()).as_posix()
+        return _absolute(path).relative_to(_absolute(project)).as_posix()
     except ValueError:
         try:
             return path.resolve().relative_to(project.resolve()).as_posix()
         except ValueError:
             return None
+
+
+def _absolute(path: Path) -> Path:
+    """Return `path` from the root, `..` resolved by its words and no link followed."""
+    return Path(posixpath.normpath(path.absolute().as_posix()))
 
 
 def _text(tree: Tree, path: str) -> str:
