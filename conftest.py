@@ -29,10 +29,11 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pluggy
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
@@ -49,6 +50,7 @@ from harness.subject import Subject
 from properties import records
 
 ROOT = Path(__file__).resolve().parent
+CANNOT_RUN = "layerproof: cannot run"
 EXAMPLES = {"dev": 10, "ci": 100, "nightly": 1000}
 
 for _name, _examples in EXAMPLES.items():
@@ -227,6 +229,7 @@ def bench(
     """Make this worker's engine ready for the subject."""
     keep = bool(request.config.getoption("--keep"))
     with scenario.prepare(engine, subject, say=say, keep=keep) as made:
+        scenario.expect_project_to_build(made)
         yield made
 
 
@@ -241,12 +244,27 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Keep the outcome of a test for its fixtures."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pluggy.Result[pytest.TestReport], None]:
+    """Keep the outcome of a test for its fixtures; an error of ours needs no traceback."""
     outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
+    report = outcome.get_result()
     if report.when == "call":
         item.layerproof_report = report  # type: ignore[attr-defined]
+    if call.excinfo is not None and isinstance(call.excinfo.value, LayerProofError):
+        report.longrepr = str(call.excinfo.value)
+        report.user_properties.append((CANNOT_RUN, str(call.excinfo.value)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where nothing failed but what could not be run, end as pytest does on bad usage."""
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None:
+        return
+    bad = [*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())]
+    if bad and all(CANNOT_RUN in dict(report.user_properties) for report in bad):
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def setup(part: str, *, say: Say, scripts: Path = SCRIPTS, url: str | None = Non
     env = client_environment(url) if url else None
     result = process.run(commands.setup(scripts / "setup.sh", part), limit=SETUP_SECONDS, env=env)
     for line in result.err.splitlines():
-        say(line)
+        say(line.removeprefix("[INFO] "))
     if result.status == 3:
         raise EnvironmentLacksError(
             f"`scripts/setup.sh {part}` could not provide it", context=result.err.splitlines()[-5:]

@@ -8,7 +8,6 @@ other has (buildx keys the synced context by it), and the Dockerfile beside it, 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import itertools
 import os
@@ -26,26 +25,26 @@ from typing import TypeVar
 import docker
 
 from harness import (
+    bases,
     builder,
     cache,
+    checkouts,
     context,
     engine,
     foundation,
     projects,
-    registry,
     subject,
     sweep,
     trees,
 )
 from harness.brief import Brief
 from harness.engine import Engine
-from harness.errors import EnvironmentLacksError, LayerProofError
+from harness.errors import LOG_TAIL_LINES, LayerProofError, ProjectError
 from harness.evaluate import BuildState
 from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree
+from harness.report import why_it_failed
 from harness.subject import Subject
 
-REGISTRY_FOLDER = "/opt/layerproof-registry"
-STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
 RUN_SECONDS = 60
 
 E = TypeVar("E", Entry, Entry | None)
@@ -268,8 +267,13 @@ def prepare(
     run_id = new_run_id()
     root = Path(tempfile.mkdtemp(prefix="layerproof-"))
     try:
-        images = resolve_bases(on, under_test, run_id=run_id, root=root, say=say)
+        images = bases.resolve(on, under_test, root=root, say=say)
         text = subject.with_bases(under_test.dockerfile, images)
+        if under_test.project is not None:
+            options = bases.project_options(
+                on, under_test, image=next(iter(images.values())), root=root
+            )
+            under_test = replace(under_test, options=options)
         yield Bench(on, under_test, text, run_id, root, keep)
     finally:
         if keep:
@@ -278,63 +282,22 @@ def prepare(
             shutil.rmtree(root, ignore_errors=True)
 
 
+def expect_project_to_build(bench: Bench) -> None:
+    """Build the project under test as it is; raise ProjectError with the log's end if it fails."""
+    project = bench.subject.project
+    if project is None:
+        return
+    with bench.workspace(trees.read(project, skip=checkouts.LEFT_OUT)) as workspace:
+        seen = workspace.build()
+    if not seen.succeeded:
+        log = (why_it_failed(seen) or seen.error or "").rstrip().splitlines()
+        raise ProjectError(
+            f"{str(project)!r} does not build with {bench.subject.dockerfile.path}",
+            context=[f"| {line}" for line in log[-LOG_TAIL_LINES:]],
+            hint="no property can be judged before the project builds as it is",
+        )
+
+
 def new_run_id() -> str:
     """Return a word for this run that says whose it is, so that a later run can sweep it up."""
     return f"{sweep.host_id()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-
-def resolve_bases(
-    on: Engine, under_test: Subject, *, run_id: str, root: Path, say: Callable[[str], None]
-) -> dict[int, str]:
-    """Return, for each stage that starts from an image, the image on the engine to take.
-
-    Generated projects get a build image that holds their registry. An image that nobody has is
-    stood in for by ours of the same purpose.
-    """
-    parsed, arguments = under_test.dockerfile, under_test.options.build_args
-    chosen: dict[int, str] = {}
-    for index, wanted in subject.bases(parsed, arguments).items():
-        builds = subject.compiles(parsed, index)
-        image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
-        if builds and under_test.project is None:
-            image = with_registry(on, image, root=root, say=say)
-        chosen[index] = image
-    return chosen
-
-
-def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], None]) -> str:
-    """Return an image like `image` that takes crates.io's crates from a folder of its own."""
-    base = str(on.client.images.get(image).id)
-    key = hashlib.sha256(f"{base} {sorted(registry.tree().items())}".encode()).hexdigest()[:12]
-    tag = f"layerproof/registry:{key}"
-    if on.has_image(tag):
-        return tag
-    say(f"making {tag}: {image} with the crates of generated projects")
-    folder = root / f"registry-{key}"
-    trees.write(folder / "registry", registry.tree())
-    (folder / "config.toml").write_text(registry.source_config(REGISTRY_FOLDER))
-    (folder / "Dockerfile").write_text(
-        f"FROM {image}\nCOPY registry {REGISTRY_FOLDER}\nCOPY config.toml /.cargo/config.toml\n"
-    )
-    made = builder.build(
-        on,
-        context=folder,
-        dockerfile=folder / "Dockerfile",
-        options=BuildOptions(network="none"),
-        tags=(tag,),
-    )
-    if not made.succeeded:
-        raise LayerProofError(f"could not make {tag}", context=(made.error or "").splitlines())
-    return tag
-
-
-def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], None]) -> str:
-    if on.has_image(wanted):
-        return wanted
-    if on.kind is not engine.Kind.FOUND:
-        with contextlib.suppress(EnvironmentLacksError):
-            found = engine.connect(engine.found_url(), kind=engine.Kind.FOUND, say=say)
-            if engine.carry(found.client, on, wanted, say=say):
-                return wanted
-    engine.ensure_images(on, (stand_in,), say=say)
-    return stand_in

@@ -96,6 +96,7 @@ def describe(
 ) -> Subject:
     """Return the subject that a parsed Dockerfile makes."""
     names = [n for n in _BINARY.findall(parsed.text) if n not in _FOLDERS]
+    given = arguments(parsed, names[0] if names else "app")
     return Subject(
         dockerfile=parsed,
         scripts=scripts,
@@ -105,7 +106,11 @@ def describe(
         ignore=ignore,
         volatile=volatile(parsed),
         project=project,
-        options=BuildOptions(build_args=arguments(parsed, names[0] if names else "app")),
+        options=BuildOptions(
+            build_args={}
+            if project is not None
+            else arguments(parsed, names[0] if names else "app")
+        ),
     )
 
 

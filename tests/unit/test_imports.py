@@ -9,7 +9,7 @@ import pytest
 
 HARNESS = Path(__file__).parents[2] / "harness"
 MODULES = {path.stem: path for path in sorted(HARNESS.glob("*.py"))}
-RIM = ("process", "engine", "builder", "sweep", "scenario")
+RIM = ("process", "engine", "builder", "bases", "scenario")
 """The effectful layers, each of which may import those before it. Others are pure, or above."""
 
 
