@@ -106,11 +106,7 @@ def describe(
         ignore=ignore,
         volatile=volatile(parsed),
         project=project,
-        options=BuildOptions(
-            build_args={}
-            if project is not None
-            else arguments(parsed, names[0] if names else "app")
-        ),
+        options=BuildOptions(build_args={} if project is not None else given),
     )
 
 
