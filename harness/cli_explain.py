@@ -12,7 +12,7 @@ from harness.cache import Cache
 from harness.errors import UsageError
 from harness.evaluate import BuildState
 from harness.model import BuildOptions, Prediction
-from harness.states import Where, edit_of, edited, load, of_name
+from harness.states import Where, edit_of, edited, load, of_name, without_git
 
 DESCRIPTION = """\
 Say what a build runs again after a change, and why, without building.
@@ -36,9 +36,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--no-cache", action="store_true")
     parser.add_argument("--no-cache-filter", action="append", default=[], metavar="STAGE")
     parser.add_argument("--build-context", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--network", metavar="MODE", help="the network of RUN, as given to buildx")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     parser.add_argument(
         "--resolve", action="store_true", help="build what is unknown, twice, to find out"
+    )
+    parser.add_argument(
+        "--engine", default="found", metavar="found|private|URL", help="the engine for --resolve"
     )
     parser.set_defaults(run=run)
 
@@ -82,6 +86,7 @@ def options(arguments: argparse.Namespace) -> BuildOptions:
     return BuildOptions(
         target=arguments.target or configured.target,
         platform=arguments.platform,
+        network=getattr(arguments, "network", None),
         build_args={**configured.build_args, **given},
         named_contexts=pairs(getattr(arguments, "build_context", []), "--build-context"),
     )
@@ -91,7 +96,9 @@ def run(arguments: argparse.Namespace) -> str:
     """Return the explanation as text or JSON."""
     before, after = states(arguments)
     if arguments.resolve:
-        before, after = resolve.resolved(before, after, where(arguments).project)
+        before, after = resolve.resolved(
+            before, after, where(arguments).project, choice=arguments.engine
+        )
     cache = Cache()
     cache.build(before)
     prediction = Prediction(tuple(each.prediction for each in cache.predict(after)))
@@ -120,8 +127,14 @@ def states(arguments: argparse.Namespace) -> tuple[BuildState, BuildState]:
         after = replace(before, options=changed)
     else:
         after = load(place, changed)
+    if _is_revision(arguments.before) != _is_revision(arguments.after):
+        before, after = without_git(before), without_git(after)
     if arguments.edit:
         if arguments.before is None and arguments.after is not None:
             raise UsageError("--edit and --after are two changes", hint="give one of them")
         after = edited(after, edit_of(place.project, arguments.edit))
     return before, after
+
+
+def _is_revision(name: str | None) -> bool:
+    return name is not None and not Path(name).is_dir()

@@ -83,6 +83,12 @@ def of_name(
     return load(Where(project, dockerfile), options)
 
 
+def without_git(state: BuildState) -> BuildState:
+    """Return the state without git's own files, which a revision does not have."""
+    context = state.context.kept(lambda path: path != ".git" and not path.startswith(".git/"))
+    return replace(state, context=context)
+
+
 def edited(state: BuildState, edit: Edit) -> BuildState:
     """Return the state after an edit."""
 
