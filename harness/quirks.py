@@ -22,26 +22,23 @@ class Rules:
     """What the key of a vertex holds, by engine version.
 
     `cache_mount_ids`: the id and sharing mode of every cache mount (BuildKit before 0.13; later
-    ones keep only the default ones). `link_is_independent`: `COPY --link` does not depend on what
-    lies below it (needs an image store that can merge). `private_mounts_converge`: a RUN with a
+    ones keep only the default ones). `private_mounts_converge`: a RUN with a
     secret or agent mount, or one of the very file system it works on, also matches by the content
     of that file system, because such a mount counts as a second use of it (BuildKit 0.13 on,
     `ExecOp.getMountDeps`; seen on 26.1.5). `expands_mounts`: variables in a mount are expanded.
     """
 
     cache_mount_ids: bool = False
-    link_is_independent: bool = False
     private_mounts_converge: bool = True
     expands_mounts: bool = True
 
     @classmethod
-    def of_engine(cls, version: str, *, containerd_store: bool = False) -> Rules:
+    def of_engine(cls, version: str) -> Rules:
         """Return the rules of a dockerd version such as `20.10.24`."""
         major = int(version.split(".", 1)[0])
         old = major < _BUILDKIT_0_13
         return cls(
             cache_mount_ids=old,
-            link_is_independent=containerd_store and major >= 23,
             private_mounts_converge=not old,
             expands_mounts=major >= _BUILDKIT_0_10,
         )
