@@ -1,0 +1,110 @@
+"""subject and foundation: what a Dockerfile can be given, and which of its steps are whose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import dockerfile, foundation, subject
+from harness.errors import ProjectError, UsageError
+from harness.model import BuildObservation, Outcome, Vertex
+from harness.subject import Shape
+
+ROOT = Path(__file__).parents[2]
+STUB = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
+MOUNT = (ROOT / "fixtures/dockerfiles/good/cache-mount.Dockerfile").read_text()
+
+
+def test_a_dockerfile_that_copies_by_name_gets_a_package_of_that_shape() -> None:
+    made = subject.describe(dockerfile.parse(STUB), scripts=ROOT)
+    assert made.shape == Shape(workspace=False, vendored=False, build_script=False, toolchain=True)
+    assert (made.binary, made.generic) == ("app", False)
+
+
+def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
+    assert subject.shape(dockerfile.parse(MOUNT)) == Shape()
+    bound = "FROM rust\nRUN --mount=type=bind,target=/src cargo build\n"
+    assert subject.shape(dockerfile.parse(bound)) == Shape()
+
+
+def test_what_changes_with_every_commit_is_told_by_its_name() -> None:
+    text = "ARG GIT_SHA\nFROM a\nARG BUILD_DATE\nARG PROFILE=release\nARG BUILD_IMAGE\nARG DATE\n"
+    assert subject.volatile(dockerfile.parse(text)) == ("BUILD_DATE", "DATE", "GIT_SHA")
+
+
+def test_bases_are_expanded_and_stages_are_none() -> None:
+    text = (
+        "ARG V=1.85\nARG IMAGE=rust:${V}-slim\nFROM ${IMAGE} AS base\nFROM base AS build\n"
+        "FROM scratch AS package\nFROM debian AS runtime\n"
+    )
+    parsed = dockerfile.parse(text)
+    assert subject.bases(parsed, {}) == {0: "rust:1.85-slim", 3: "debian"}
+    assert subject.bases(parsed, {"V": "2"}) == {0: "rust:2-slim", 3: "debian"}
+
+
+def test_images_are_replaced_line_for_line() -> None:
+    text = "ARG I=a\nFROM ${I} AS base\nFROM base\nFROM debian\n"
+    parsed = dockerfile.parse(text)
+    assert subject.with_bases(parsed, {0: "x:1", 2: "y:2"}) == (
+        "ARG I=a\nFROM x:1 AS base\nFROM base\nFROM y:2\n"
+    )
+
+
+def test_a_stage_compiles_when_one_built_upon_it_does() -> None:
+    parsed = dockerfile.parse("FROM a AS base\nFROM base AS b\nRUN cargo build\nFROM d\nRUN x\n")
+    assert [subject.compiles(parsed, index) for index in (0, 1, 2)] == [True, True, False]
+
+
+def test_bad_paths_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such Dockerfile: '/nowhere'"):
+        subject.load(Path("/nowhere"), scripts=tmp_path)
+    there = tmp_path / "Dockerfile"
+    there.write_text("FROM a\n")
+    with pytest.raises(UsageError, match="no such scripts directory"):
+        subject.load(there, scripts=tmp_path / "none")
+    with pytest.raises(ProjectError, match="is not a cargo project"):
+        subject.load(there, scripts=tmp_path, project=tmp_path)
+
+
+def test_a_dockerfiles_own_ignore_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "D").write_text("FROM a\n")
+    (tmp_path / "D.dockerignore").write_text("target\n")
+    assert subject.load(tmp_path / "D", scripts=tmp_path).ignore == "target\n"
+
+
+def test_a_project_chooses_its_own_binary(tmp_path: Path) -> None:
+    parsed = dockerfile.parse("FROM a\nARG BIN=\n")
+    assert subject.describe(parsed, scripts=tmp_path).options.build_args == {"BIN": "app"}
+    made = subject.describe(parsed, scripts=tmp_path, project=tmp_path)
+    assert made.options.build_args == {}
+
+
+def test_every_step_of_a_stage_called_base_is_the_bases_even_where_it_copies_sources() -> None:
+    text = "FROM rust AS base\nWORKDIR /src\nCOPY . .\nRUN tools\nFROM base AS build\nRUN cargo b\n"
+    places = foundation.foundation(dockerfile.parse(text))
+    assert {("base", 2), ("base", 3), ("base", 4)} <= places
+    assert ("build", 2) not in places
+
+
+def test_the_dependencies_of_the_stub_design_are_its_copy_and_its_run() -> None:
+    places = foundation.dependencies(dockerfile.parse(STUB))
+    assert ("dependencies", 3) in places
+    assert not any(stage in {"build", "runtime", "base"} for stage, _ in places)
+
+
+def test_only_a_mount_of_compiled_crates_keeps_them() -> None:
+    assert foundation.keeps_compiled_crates(dockerfile.parse(MOUNT))
+    assert not foundation.keeps_compiled_crates(dockerfile.parse(STUB))
+    registry = "FROM a\nRUN --mount=type=cache,target=/cargo/registry cargo build\n"
+    assert not foundation.keeps_compiled_crates(dockerfile.parse(registry))
+
+
+def test_work_is_what_executed_vertices_of_stages_did() -> None:
+    vertices = (
+        Vertex("[a 1/3] FROM x", Outcome.EXECUTED, stage="a", position=1),
+        Vertex("[a 2/3] COPY . .", Outcome.EXECUTED, stage="a", position=2),
+        Vertex("[a 3/3] RUN x", Outcome.CACHED, stage="a", position=3),
+        Vertex("[internal] load build context", Outcome.EXECUTED),
+    )
+    assert foundation.worked(BuildObservation(True, vertices)) == [vertices[1]]
