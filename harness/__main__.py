@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from harness import cli_explain, cli_matrix
+from harness import cli_check, cli_explain, cli_matrix
 from harness.errors import LayerProofError
 
 INTERRUPTED = 130
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         prog="layerproof", description="Predict what a Docker build runs again, and say why."
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (cli_explain, cli_matrix):
+    for command in (cli_explain, cli_matrix, cli_check):
         command.add_to(commands)
     return top
 

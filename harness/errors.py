@@ -58,7 +58,7 @@ class UsageError(LayerProofError):
 
 
 class DockerfileSyntaxError(LayerProofError):
-    """A Dockerfile that does not parse; `where` is `path:line`, `context` says what was expected."""
+    """A Dockerfile that does not parse; `where` is `path:line`, `context` what was expected."""
 
     exit_code = 2
 
@@ -109,3 +109,19 @@ class CommandError(LayerProofError):
         self.argv = tuple(argv)
         self.status = status
         self.log = log
+
+
+class CheckFailed(LayerProofError):
+    """The structure checks found something; `findings` is their text, ready to be shown."""
+
+    def __init__(self, findings: str, *, count: int, path: str) -> None:
+        super().__init__(
+            f"{count} finding(s) in the structure of {path}",
+            hint="docs/structure-checks.md has every rule; `allow` in layerproof.toml "
+            "switches one off",
+        )
+        self.findings = findings
+
+    def render(self) -> str:
+        """Return the findings, then how many there are and what to do."""
+        return f"{self.findings}\n\n{super().render()}"

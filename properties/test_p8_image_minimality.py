@@ -51,8 +51,10 @@ def test_the_image_holds_the_binary_and_its_needs(
             story.append(f"{step!r}, build")
             seen = with_secrets(workspace, secret)
         image = production_image(seen, bench, reader, story=story, judge=judge)
-        given_secrets = (secret.encode(),)
-        found = findings_of(image, Expectation(machine(), secrets=given_secrets))
+        expectation = Expectation(
+            machine(), binary=bench.subject.program, secrets=(secret.encode(),)
+        )
+        found = findings_of(image, expectation)
         judge_findings(found, story, judge)
 
 
@@ -122,7 +124,7 @@ def final_base(parsed: Dockerfile, subject: Subject) -> str | None:
     What the stages between the two hold is judged with the last one.
     """
     images = subjects.bases(parsed, subject.options.build_args)
-    stage = parsed.stages[-1]
+    stage = parsed.stage(subject.options.target or "") or parsed.stages[-1]
     while stage.index not in images:
         below = [s for s in parsed.stages[: stage.index] if same_name(s.name, stage.base)]
         if not below:

@@ -1,0 +1,49 @@
+"""`layerproof check`: what a user sees of the structure checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.__main__ import main
+
+BAD = "FROM rust:1.85-slim-bookworm\nCOPY . .\nRUN cargo build --release\n"
+
+
+def test_findings_are_shown_with_their_line_and_what_to_write_instead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text(BAD)
+    assert main(["check", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert f"{file}:2: COPY . . brings in the source before any manifest" in said
+    assert "    2 | COPY . .\n" in said
+    assert "  instead: COPY Cargo.toml Cargo.lock before anything of the source." in said
+    assert f"finding(s) in the structure of {file}\nhint: docs/structure-checks.md" in said
+
+
+def test_a_rule_that_is_allowed_is_not_applied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text(BAD)
+    (tmp_path / "layerproof.toml").write_text(
+        'allow = ["single-stage", "runs-as-root", "manifests-after-source",'
+        ' "no-dependency-layer"]\n'
+    )
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: nothing found\n"
+
+
+def test_our_own_dockerfile_has_no_finding() -> None:
+    ours = Path(__file__).resolve().parents[2] / "Dockerfile.optimized"
+    assert main(["check", str(ours)]) == 0
+
+
+def test_no_such_dockerfile_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(tmp_path / "none")]) == 2
+    assert "no such Dockerfile" in capsys.readouterr().err
