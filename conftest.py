@@ -217,6 +217,12 @@ def engine(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterat
 
 
 @pytest.fixture(scope="session")
+def configuration(request: pytest.FixtureRequest) -> Config:
+    """Return what `layerproof.toml` says of the build under test."""
+    return said(request.config)
+
+
+@pytest.fixture(scope="session")
 def subject(request: pytest.FixtureRequest) -> Subject:
     """Return what is under test."""
     return load_subject(request.config)
