@@ -1,0 +1,111 @@
+"""The programs that the base stage writes: sound shell, and manifests read as cargo reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import dockerfile, process
+
+ROOT = Path(__file__).resolve().parents[3]
+DIRECTORY = "/layerproof"
+# Variables that other files set, words split on purpose, and lists of plain names.
+EXCLUDED = "SC1091,SC2086,SC2154,SC2034,SC2153,SC2012,SC2013"
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the programs as the base stage does, into a directory of ours."""
+    folder = tmp_path_factory.mktemp("programs")
+    base = dockerfile.load(ROOT / "Dockerfile.optimized").stage("base")
+    assert base is not None
+    script = next(i.value for i in base.instructions if "lib.sh" in i.value)
+    script = script.replace(f"{DIRECTORY}/", f"{folder}/").replace(DIRECTORY, str(folder))
+    process.run(("sh", "-c", script), limit=20).check("writing the programs")
+    return folder
+
+
+def test_the_shell_files_are_sound(programs: Path) -> None:
+    files = sorted(str(path) for path in programs.glob("*.sh"))
+    assert len(files) == 5
+    seen = process.run(("shellcheck", "-s", "sh", "-e", EXCLUDED, *files), limit=60)
+    assert (seen.status, seen.out) == (0, "")
+
+
+def plan(programs: Path, project: Path, files: dict[str, str]) -> list[str]:
+    """Return what the planner would do for a project of these files."""
+    for path, text in files.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    facts = process.run(
+        ("awk", "-f", str(programs / "manifests.awk"), *(f"./{path}" for path in files)),
+        limit=20,
+        cwd=project,
+    ).check("reading manifests")
+    done = process.run(("awk", "-f", str(programs / "plan.awk")), limit=20, stdin=facts.stdout)
+    return sorted(done.check("planning").out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("manifest", "stubs"),
+    [
+        ("", ["src/lib.rs", "src/main.rs"]),
+        ("[lib]\nproc-macro = true", ["src/lib.rs"]),
+        ('[lib]\npath = "a/b.rs" # here', ["a/b.rs", "src/main.rs"]),
+        ("links = 'z'", ["build.rs", "src/lib.rs", "src/main.rs"]),
+        ("build = false\n[build-dependencies]\na = '1'", ["src/lib.rs", "src/main.rs"]),
+        (
+            "[target.'cfg(unix)'.build-dependencies]\na = '1'",
+            ["build.rs", "src/lib.rs", "src/main.rs"],
+        ),
+        ('default-run = "go"', ["src/bin/go.rs", "src/lib.rs", "src/main.rs"]),
+        ('[[bin]]\r\nname = "go"\r', ["src/bin/go.rs", "src/lib.rs", "src/main.rs"]),
+        ('[[bench]]\nname = "b"', ["benches/b.rs", "src/lib.rs", "src/main.rs"]),
+        (
+            '[[example]]\nname = "e"\npath = "../e.rs"',
+            ["src/lib.rs", "src/main.rs"],
+        ),
+        ('[dependencies]\na = { path = "../a" }', ["src/lib.rs", "src/main.rs"]),
+    ],
+)
+def test_stand_ins_follow_from_the_manifests_text(
+    programs: Path, tmp_path: Path, manifest: str, stubs: list[str]
+) -> None:
+    text = f'[package]\nname = "p"\nversion = "0.1.0"\n{manifest}\n'
+    assert plan(programs, tmp_path, {"Cargo.toml": text}) == [f"stub\t{path}" for path in stubs]
+
+
+def test_what_a_patched_crate_depends_on_is_whole_too(programs: Path, tmp_path: Path) -> None:
+    package = '[package]\nname = "{}"\nversion = "0.1.0"\n'
+    files = {
+        "Cargo.toml": (
+            '[workspace]\nmembers = ["a"]\n[workspace.dependencies]\n'
+            'b = { path = "libs/b" }\n[patch.crates-io]\na.path = "a"\n'
+        ),
+        "a/Cargo.toml": package.format("a") + "[dependencies]\nb.workspace = true\n",
+        "libs/b/Cargo.toml": package.format("b") + '[dependencies.c]\npath = "../c"\n',
+        "libs/c/Cargo.toml": package.format("c"),
+        "d/Cargo.toml": package.format("d") + '[dependencies]\nc = { path = "../libs/c" }\n',
+    }
+    assert plan(programs, tmp_path, files) == [
+        "copy\ta",
+        "copy\tlibs/b",
+        "copy\tlibs/c",
+        "stub\td/src/lib.rs",
+        "stub\td/src/main.rs",
+        "whole\ta",
+        "whole\tlibs/b",
+        "whole\tlibs/c",
+    ]
+
+
+def test_the_cargo_configuration_names_what_is_copied(programs: Path, tmp_path: Path) -> None:
+    files = {
+        ".cargo/config.toml": (
+            '[source.crates-io]\nreplace-with = "v"\n[source.v]\ndirectory = "third party"\n'
+            '[target.x86_64-unknown-linux-gnu]\nlinker = "tools/ld.sh"\n'
+            '[build]\nrustc-wrapper = "sccache"\ntarget-dir = "out"\n'
+        ),
+    }
+    assert plan(programs, tmp_path, files) == ["copy\tthird party", "copy\ttools/ld.sh"]
