@@ -43,7 +43,7 @@ class Argument:
 
 def targets(engine: Engine, dockerfile: Path, context: Path) -> tuple[Target, ...]:
     """Return the stages of a Dockerfile, in order."""
-    answer = _ask(engine, "targets", dockerfile, context)
+    answer = _ask(engine, "targets", dockerfile, context, {})
     return tuple(
         Target(
             each.get("name") or None,
@@ -55,9 +55,14 @@ def targets(engine: Engine, dockerfile: Path, context: Path) -> tuple[Target, ..
     )
 
 
-def arguments(engine: Engine, dockerfile: Path, context: Path) -> tuple[Argument, ...]:
-    """Return the build arguments of a Dockerfile's default target."""
-    answer = _ask(engine, "outline", dockerfile, context)
+def arguments(
+    engine: Engine, dockerfile: Path, context: Path, given: Mapping[str, str]
+) -> tuple[Argument, ...]:
+    """Return the build arguments of a Dockerfile's default target, some of them `given`.
+
+    The frontend wants to see the base images: those must be at hand.
+    """
+    answer = _ask(engine, "outline", dockerfile, context, given)
     return tuple(
         Argument(str(each["name"]), each.get("value"), _line(each))
         for each in answer.get("args") or ()
@@ -65,18 +70,27 @@ def arguments(engine: Engine, dockerfile: Path, context: Path) -> tuple[Argument
 
 
 def command(
-    buildx: Path, option: str, method: Method, dockerfile: Path, context: Path
+    buildx: Path,
+    option: str,
+    method: Method,
+    dockerfile: Path,
+    *,
+    context: Path,
+    given: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Return the call that asks for `method`; `option` is `--call` or `--print`."""
     asked = f"{option}={method},format=json"
-    return (str(buildx), "build", asked, f"--file={dockerfile}", "--", str(context))
+    arguments = (f"--build-arg={name}={value}" for name, value in given.items())
+    return (str(buildx), "build", asked, *arguments, f"--file={dockerfile}", "--", str(context))
 
 
-def _ask(engine: Engine, method: Method, dockerfile: Path, context: Path) -> Mapping[str, Any]:
+def _ask(
+    engine: Engine, method: Method, dockerfile: Path, context: Path, given: Mapping[str, str]
+) -> Mapping[str, Any]:
     """Return the frontend's answer. Raises CommandError where it has none."""
     environment = {**engine.environment, "BUILDX_EXPERIMENTAL": "1"}
     for option in ("--call", "--print"):
-        argv = command(engine.buildx, option, method, dockerfile, context)
+        argv = command(engine.buildx, option, method, dockerfile, context=context, given=given)
         result = process.run(argv, limit=CALL_SECONDS, env=environment)
         if result.status != 0 and UNKNOWN_FLAG in result.err:
             continue
