@@ -119,6 +119,7 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
         dependencies=crates,
         workspace=workspace,
         toolchain=1 if shape.toolchain and draw(st.booleans()) else None,
+        vendored=shape.vendored and draw(st.booleans()),
     )
 
 

@@ -1,0 +1,70 @@
+"""The command line of the property tests: bad input gives one clear message and exit code 4."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import process
+from harness.engine import Engine
+
+ROOT = Path(__file__).parents[3]
+P1 = "properties/test_p1_layer_caching.py"
+
+
+def pytest_run(*arguments: str, limit: float = 300) -> process.Completed:
+    """Run the property tests as a user does."""
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", P1, *arguments]
+    return process.run(argv, limit=limit, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--dockerfile", "/nowhere/Dockerfile"), "no such Dockerfile: '/nowhere/Dockerfile'"),
+        (("--project", "/nowhere"), "no such project: '/nowhere'"),
+        (("--project", "docs"), "is not a cargo project"),
+        (("--scripts-dir", "/nowhere"), "no such scripts directory: '/nowhere'"),
+        (("--engine", "somewhere"), "expected auto, private, found or a URL"),
+    ],
+)
+def test_what_is_not_there_is_named(arguments: tuple[str, ...], message: str) -> None:
+    done = pytest_run(*arguments)
+    assert done.status == 4
+    assert message in done.out + done.err
+    assert "Traceback" not in done.out + done.err
+
+
+def test_a_dockerfile_that_does_not_parse_is_quoted_with_its_line(tmp_path: Path) -> None:
+    bad = tmp_path / "Dockerfile"
+    bad.write_text("FROM rust\nRUM cargo build\n")
+    done = pytest_run("--dockerfile", str(bad))
+    assert done.status == 4
+    assert f"{bad}:2" in done.out + done.err
+
+
+def test_an_engine_that_does_not_answer_is_an_error_where_one_is_required() -> None:
+    done = pytest_run("--engine", "unix:///nowhere.sock", "--require-engine")
+    assert done.status == 4
+    assert "no Docker engine answers at unix:///nowhere.sock" in done.out
+    assert "Traceback" not in done.out
+
+
+def test_a_project_that_does_not_compile_is_told_apart_from_a_property_that_fails(
+    tmp_path: Path, engine: Engine
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.rs").write_text("fn main( {\n")
+    (tmp_path / "Cargo.toml").write_text('[package]\nname = "app"\nversion = "0.1.0"\n')
+    (tmp_path / "Cargo.lock").write_text(
+        'version = 3\n\n[[package]]\nname = "app"\nversion = "0.1.0"\n'
+    )
+    good = ROOT / "fixtures" / "dockerfiles" / "good" / "cache-mount.Dockerfile"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    done = pytest_run("--project", str(tmp_path), "--dockerfile", str(good), "--engine", engine.url)
+    assert done.status == 4, done.out
+    assert f"'{tmp_path}' does not build with {good}" in done.out
+    assert "error: " in done.out
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
