@@ -8,13 +8,11 @@ is stood for by where it comes from.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Literal
 
-from harness import dockerignore
-from harness.cargo import computed_set
+from harness.build_state import BuildState, plan_of, sent
 from harness.context import Context, Record, digest
 from harness.copy_rules import (
     EMPTY,
@@ -27,38 +25,13 @@ from harness.copy_rules import (
     opaque,
     write,
 )
-from harness.dispatch import plan
-from harness.model import BuildOptions, Dockerfile
-from harness.plan import ImageFacts, Input, Plan, PlannedVertex, Selector, Write
+from harness.declarations import declaration_for, declarations_of
+from harness.plan import Input, Plan, PlannedVertex, Selector, Write
 from harness.quirks import Rules
 from harness.selection import select
 
 Certainty = Literal["known", "declared", "over", "opaque", "problem"]
-_PLANS: dict[object, Plan] = {}
-_MAX_PLANS: Final = 512
 _ROOT: Final = Selector("/", follow=False)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class BuildState:
-    """One build: Dockerfile, context and options, and what is known of the world beyond them.
-
-    `images` describes base images by the name the Dockerfile uses. `contexts` holds the named
-    contexts that are directories. `outputs` holds measured digests of what a selector takes from a
-    stage's result. `declared` holds, by stage name, what `layerproof.toml` says it depends on.
-    `ignore` is the text of the ignore file where that does not lie in the context.
-    """
-
-    dockerfile: Dockerfile
-    context: Context
-    options: BuildOptions = field(default_factory=BuildOptions)
-    images: Mapping[str, ImageFacts] = field(default_factory=dict)
-    contexts: Mapping[str, Context] = field(default_factory=dict)
-    outputs: Mapping[tuple[int, tuple[Selector, ...]], bytes] = field(default_factory=dict)
-    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    ignore: str | None = None
-    write_to: Callable[[Path], None] | None = None
-    """Writes the context into a directory, where a build of it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,98 +78,6 @@ class Evaluated:
     """By stage, the paths that its output is declared to depend on."""
 
 
-def plan_of(state: BuildState, rules: Rules) -> Plan:
-    """Return the plan of a state; plans are remembered by what they are made from."""
-    options = state.options
-    made_from = (
-        state.dockerfile.text,
-        state.dockerfile.path,
-        options.target,
-        tuple(options.build_args.items()),
-        options.platform,
-        options.no_cache,
-        options.no_cache_filter,
-        options.network,
-        tuple(options.named_contexts.items()),
-        tuple(state.images.items()),
-        rules,
-    )
-    known = _PLANS.get(made_from)
-    if known is None:
-        if len(_PLANS) >= _MAX_PLANS:
-            _PLANS.clear()
-        known = _PLANS[made_from] = plan(state.dockerfile, options, state.images, rules)
-    return known
-
-
-def sent(state: BuildState) -> Context:
-    """Return what of the context is sent to the engine: all that the ignore file leaves."""
-    text = state.ignore
-    path = dockerignore.DEFAULT_NAME
-    if text is None:
-        name = state.dockerfile.path
-        names = (*dockerignore.candidates(name), *dockerignore.candidates(name.rpartition("/")[2]))
-        for path in names:
-            content = state.context.texts.get(path)
-            if content is not None:
-                text = content.decode(errors="surrogateescape")
-                break
-    if not text:
-        return state.context
-    known = state.context.memo.get(("sent", text))
-    if not isinstance(known, Context):
-        known = _kept(state.context, text, _filter(text, path))
-        state.context.memo["sent", text] = known
-    return known
-
-
-def _kept(context: Context, text: str, ignore: _Filter) -> Context:
-    """Return what an ignore file leaves of a snapshot, from its predecessor's where that is known.
-
-    An edit that brings no name and takes none away changes no verdict.
-    """
-    if context.changed_from is not None:
-        before, edit = context.changed_from
-        known = before.memo.get(("sent", text))
-        if isinstance(known, Context):
-            paths = [*edit.changes, *edit.touch]
-            mine = {path: context.records[path] for path in paths if path in known.records}
-            texts = {path: context.texts[path] for path in mine if path in context.texts}
-            return known.replaced(mine, texts)
-    return context.kept(ignore.keeps)
-
-
-class _Filter:
-    """An ignore file with the verdicts it has given so far."""
-
-    def __init__(self, ignore: dockerignore.Ignore) -> None:
-        self.ignore = ignore
-        self.verdicts: dict[str, dockerignore.Verdict] = {}
-
-    def judge(self, path: str) -> dockerignore.Verdict:
-        verdict = self.verdicts.get(path)
-        if verdict is None:
-            parent = path.rpartition("/")[0]
-            verdict = self.ignore.judge(path, self.judge(parent) if parent else None)
-            self.verdicts[path] = verdict
-        return verdict
-
-    def keeps(self, path: str) -> bool:
-        return not self.judge(path).excluded
-
-
-_FILTERS: dict[tuple[str, str], _Filter] = {}
-
-
-def _filter(text: str, path: str) -> _Filter:
-    known = _FILTERS.get((text, path))
-    if known is None:
-        if len(_FILTERS) >= _MAX_PLANS:
-            _FILTERS.clear()
-        known = _FILTERS[text, path] = _Filter(dockerignore.parse(text, path=path))
-    return known
-
-
 def evaluate(state: BuildState, rules: Rules) -> Evaluated:
     """Return the keys of all vertices of a build. Raises UsageError as `dispatch.plan` does."""
     planned = plan_of(state, rules)
@@ -211,7 +92,7 @@ class _Evaluator:
         self.files = files
         self.keyed: list[Keyed] = []
         self.layers: dict[int, Layered] = {}
-        self.declarations = _declarations(state, planned)
+        self.declarations = declarations_of(state, planned)
 
     def run(self) -> Evaluated:
         for vertex in self.plan.vertices:
@@ -356,105 +237,6 @@ def _remote(url: str) -> Content:
     return Content("problem", b"", reason=reason, remote=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """What one part of a stage's output depends on: `below` is that part, `/` all of it."""
-
-    below: str
-    paths: frozenset[str]
-    digest: bytes
-
-
-def declaration_for(entries: Sequence[Declared], selectors: Sequence[Selector]) -> Declared | None:
-    """Return the narrowest declaration that covers all selectors, or None."""
-    covering = [
-        each
-        for each in entries
-        if all(f"{s.path.rstrip('/')}/".startswith(each.below) for s in selectors)
-    ]
-    return max(covering, key=lambda each: len(each.below), default=None)
-
-
-def _declarations(state: BuildState, planned: Plan) -> Mapping[int, tuple[Declared, ...]]:
-    """Return, by stage, what its output is declared to depend on."""
-    words: dict[tuple[int, str], list[str]] = {}
-    for each in state.dockerfile.declarations:
-        said = (*each.patterns, *(f"${name.lstrip('$')}" for name in each.arguments))
-        below, rest = _part(said)
-        words.setdefault((each.stage, below), []).extend(rest)
-    for stage, name in planned.stage_names.items():
-        if name in state.declared:
-            below, rest = _part(state.declared[name])
-            words.setdefault((stage, below), []).extend(rest)
-    found: dict[int, tuple[Declared, ...]] = {}
-    for (stage, below), together in words.items():
-        if stage in planned.stage_vertex:
-            entry = _declared(state, planned, stage, below, together)
-            found[stage] = (*found.get(stage, ()), entry)
-    return found
-
-
-def _part(words: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """Return the part of the output that a declaration speaks of (`/path/:`), and the rest."""
-    if words and words[0].startswith("/") and words[0].endswith(":"):
-        return words[0].rstrip(":").rstrip("/") + "/", words[1:]
-    return "/", words
-
-
-def _declared(
-    state: BuildState, planned: Plan, stage: int, below: str, words: Sequence[str]
-) -> Declared:
-    files = sent(state)
-    patterns = tuple(word for word in words if not word.startswith("$"))
-    paths = declared_paths(files, patterns)
-    known = files.memo.get(("declared digest", patterns))
-    content = known if isinstance(known, bytes) else _content_of(files, paths)
-    files.memo["declared digest", patterns] = content
-    parts = [content]
-    values = planned.stage_values.get(stage, {})
-    for name in sorted(word[1:] for word in words if word.startswith("$")):
-        value = values.get(name)
-        parts += (name.encode(), b"unset" if value is None else b"=" + value.encode())
-    return Declared(below, paths, digest(*parts))
-
-
-def _content_of(files: Context, paths: frozenset[str]) -> bytes:
-    """Return the digest of files as a stage that copies them sees them.
-
-    Links are followed, as such a stage does. Of the mode only the executable bits count, because
-    a stage whose output is to depend on content alone sets the rest itself.
-    """
-    parts: list[bytes] = []
-    for path in sorted(paths):
-        record = files.records[path]
-        if record.kind == "dir":
-            continue
-        parts.append(path.encode(errors="surrogateescape"))
-        if record.kind == "link":
-            parts.append(select(files, Selector(f"/{path}")).digest or record.token)
-        else:
-            parts += (record.content, b"x" if record.mode & 0o111 else b"-")
-    return digest(*parts)
-
-
-def declared_paths(files: Context, patterns: Sequence[str]) -> frozenset[str]:
-    """Return the paths that a declaration names: by pattern, or by a set that is computed."""
-    known = files.memo.get(("declared", tuple(patterns)))
-    if isinstance(known, frozenset):
-        return known
-    plain = [pattern for pattern in patterns if not pattern.startswith("@")]
-    paths: set[str] = set()
-    if plain:
-        matcher = _filter("\n".join(plain), "declaration")
-        paths |= {path for path in files.records if not matcher.keeps(path)}
-    for pattern in patterns:
-        if pattern.startswith("@"):
-            paths |= computed_set(pattern, files)
-    result = frozenset(paths)
-    files.memo["declared", tuple(patterns)] = result
-    return result
-
-
 def _stage_static(planned: Plan, index: int) -> bytes:
     """Return the identity of what a stage's instructions say, whatever files they read."""
     parts: list[bytes] = []
@@ -466,3 +248,6 @@ def _stage_static(planned: Plan, index: int) -> bytes:
         parts.append(repr((kept, fixed)).encode(errors="replace"))
         at = vertex.base
     return digest(*parts)
+
+
+__all__ = ["BuildState", "Content", "Evaluated", "Keyed", "evaluate", "plan_of"]
