@@ -28,7 +28,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +95,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse bad input before anything runs; fix the seed so that a report can name it."""
     config.addinivalue_line("markers", "property(id): the property that a test checks")
+    if threading.current_thread() is threading.main_thread():  # clean up when told to end
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.option.hypothesis_seed = worker["layerproof_seed"]

@@ -245,6 +245,7 @@ def _pooled(*, scripts: Path, say: Say) -> Iterator[str]:
         raise EnvironmentLacksError(f"there is no {script.name}")
     pool = state_home() / "engines"
     pool.mkdir(parents=True, exist_ok=True)
+    process.run(commands.private_engine(script, "sweep"), limit=120)
     for slot in range(POOL_SLOTS):
         name = f"pool-{slot}"
         with (pool / f"{name}.lock").open("w") as lock:

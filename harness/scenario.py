@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import tarfile
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -265,7 +264,8 @@ def prepare(
     With `keep` nothing is removed, and where it lies is said.
     """
     run_id = new_run_id()
-    root = Path(tempfile.mkdtemp(prefix="layerproof-"))
+    root = sweep.folder_of(run_id)
+    root.mkdir(mode=0o700)
     try:
         images = bases.resolve(on, under_test, root=root, say=say)
         text = subject.with_bases(under_test.dockerfile, images)

@@ -10,8 +10,11 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -19,6 +22,7 @@ import docker
 from harness.engine import Engine
 
 LABEL = "layerproof.run"
+_FOLDER = "layerproof-run-"
 _RUN = re.compile(r"(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]+")
 
 
@@ -47,9 +51,19 @@ def is_own(run: str) -> bool:
     return found is not None and found["host"] == host_id() and int(found["pid"]) == os.getpid()
 
 
+def folder_of(run: str) -> Path:
+    """Return where a run keeps its files, named so that another can tell whose they are."""
+    return Path(tempfile.gettempdir()) / f"{_FOLDER}{run}"
+
+
 def abandoned(engine: Engine) -> int:
-    """Remove what killed runs left on the engine; return how many objects that were."""
-    return _remove(engine, is_abandoned)
+    """Remove what killed runs left on the engine and on disk; return how many objects."""
+    removed = _remove(engine, is_abandoned)
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        if is_abandoned(folder.name.removeprefix(_FOLDER)):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
 
 
 def own(engine: Engine) -> int:

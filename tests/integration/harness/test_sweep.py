@@ -33,6 +33,9 @@ def test_what_a_dead_run_left_is_removed_and_what_lives_stays(engine: Engine, be
     left = container(engine, image, dead_run())
     living = container(engine, image, new_run_id())
     foreign = container(engine, image, f"000000-{os.getpid()}-00000000")
+    folder, own = sweep.folder_of(dead_run()), sweep.folder_of(new_run_id())
+    (folder / "sub").mkdir(parents=True)
+    own.mkdir()
     volume = engine.client.volumes.create(labels={sweep.LABEL: dead_run()})
     try:
         assert sweep.abandoned(engine) >= 2
@@ -40,9 +43,12 @@ def test_what_a_dead_run_left_is_removed_and_what_lives_stays(engine: Engine, be
             engine.client.containers.get(left)
         with pytest.raises(docker.errors.NotFound):
             engine.client.volumes.get(str(volume.id))
+        assert not folder.exists()
+        assert own.exists()
         assert engine.client.containers.get(living)
         assert engine.client.containers.get(foreign)
     finally:
+        own.rmdir()
         engine.client.containers.get(foreign).remove()
         sweep.own(engine)
     with pytest.raises(docker.errors.NotFound):
