@@ -289,10 +289,11 @@ main() {
     return
   fi
   need_writable_outputs
-  WORK="$(mktemp -d "${TMPDIR:-/tmp}/layerproof-build.XXXXXX")" || die 1 'no temporary directory can be made'
-  LOG="$WORK/log"
+  WORK=''
   trap cleanup EXIT
   trap on_signal INT TERM HUP
+  WORK="$(mktemp -d "${TMPDIR:-/tmp}/layerproof-build.XXXXXX")" || die 1 'no temporary directory can be made'
+  LOG="$WORK/log"
   [ "$CLEAN" = 0 ] || clean_outputs || die 1 'the old outputs could not be removed'
   if [ "$METHOD" = codebuild ] && [ "$ACTION" = build ]; then
     write_codebuild "${TRIPLE:-x86_64-unknown-linux-gnu}" "${CARGO_FLAGS:-}" || die 1 'the files could not be written'
