@@ -16,10 +16,11 @@ from harness import dockerfile as parsing
 from harness import instructions
 from harness.errors import ExpansionError, UsageError
 from harness.expansion import expand
-from harness.instruction_rules import Builder, StageState, apply_instruction
+from harness.instruction_rules import apply_instruction
 from harness.model import BuildOptions, Dockerfile, Instruction, Stage
 from harness.plan import ImageFacts, Plan, Source
 from harness.quirks import Rules
+from harness.stage_state import Builder, StageState
 
 SCRATCH: Final = "scratch"
 _COUNTED: Final = frozenset({"COPY", "ADD", "RUN", "WORKDIR"})
