@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from harness.build_state import BuildState, plan_of, sent
@@ -82,12 +82,13 @@ def evaluate(state: BuildState, rules: Rules) -> Evaluated:
     """Return the keys of all vertices of a build. Raises UsageError as `dispatch.plan` does."""
     planned = plan_of(state, rules)
     files = sent(state)
-    return _Evaluator(state, planned, files).run()
+    return _Evaluator(state, planned, files, rules).run()
 
 
 class _Evaluator:
-    def __init__(self, state: BuildState, planned: Plan, files: Context) -> None:
+    def __init__(self, state: BuildState, planned: Plan, files: Context, rules: Rules) -> None:
         self.state = state
+        self.rules = rules
         self.plan = planned
         self.files = files
         self.keyed: list[Keyed] = []
@@ -181,6 +182,8 @@ class _Evaluator:
     def _written(self, vertex: PlannedVertex, action: Write, below: Layered) -> Layered | None:
         """Return the result of one write of a COPY or ADD, or None when it cannot be told."""
         each = vertex.inputs[action.input]
+        if not self.rules.owners_count:
+            action = replace(action, chown=None)
         if each.source.kind == "vertex" and int(each.source.name) in self.declarations:
             content = self._content(each)
             if content.certainty != "declared":

@@ -26,11 +26,14 @@ class Rules:
     secret or agent mount, or one of the very file system it works on, also matches by the content
     of that file system, because such a mount counts as a second use of it (BuildKit 0.13 on,
     `ExecOp.getMountDeps`; seen on 26.1.5). `expands_mounts`: variables in a mount are expanded.
+    `owners_count`: a file of a stage counts with its owner (not on Debian's 20.10.24: there a
+    COPY from a stage hits though the owner of what it copies is another).
     """
 
     cache_mount_ids: bool = False
     private_mounts_converge: bool = True
     expands_mounts: bool = True
+    owners_count: bool = True
 
     @classmethod
     def of_engine(cls, version: str) -> Rules:
@@ -41,6 +44,7 @@ class Rules:
             cache_mount_ids=old,
             private_mounts_converge=not old,
             expands_mounts=major >= _BUILDKIT_0_10,
+            owners_count=major >= _BUILDKIT_0_10,
         )
 
 

@@ -195,6 +195,15 @@ ORACLES = (
         (Build("XXXX"), Build("CXCX", text=("chown 7:7", "chown 8:8"), on_old="CXCC")),
     ),
     Oracle(
+        "an_owner_given_by_copy_is_in_the_key_of_what_copies_from_there",
+        "--chown changes what a later COPY --from takes; engine 20.10 overlooks it",
+        "testFileOpCopyUIDCache",
+        "FROM scratch AS a\nCOPY n /@nonce@\nCOPY --chown=7 f /x/\n"
+        "FROM scratch\nCOPY n /@nonce@-2\nCOPY --from=a /x /y\n",
+        {"f": A},
+        (Build("XXXX"), Build("CXCX", text=("chown=7", "chown=8"), on_old="CXCC")),
+    ),
+    Oracle(
         "the_source_of_a_bind_mount_counts_by_content",
         "bind mounts of the context count by the content of their source only",
         "testRunCacheWithMounts",

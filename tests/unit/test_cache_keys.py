@@ -266,3 +266,10 @@ def test_what_makes_the_build_fail_is_unknown(copy: str) -> None:
     prediction = predict([on(text, changes)], on(text, changes))
     assert [v.prediction for v in prediction.vertices[1:]] == [Outcome.UNKNOWN] * 2
     assert "the build fails at line 2" in prediction.vertices[1].because[0].text
+
+
+@pytest.mark.parametrize(("rules", "fate"), [(Rules(), "e"), (Rules(owners_count=False), "c")])
+def test_the_owner_of_a_stages_files_counts_but_on_old_engines(rules: Rules, fate: str) -> None:
+    text = "FROM scratch AS one\nCOPY --chown=7 src/main.rs /d/\nFROM base\nCOPY --from=one /d /d\n"
+    after = state(text.replace("chown=7", "chown=8"))
+    assert fates(state(text), after, rules) == f"ec{fate}"
