@@ -17,6 +17,7 @@ from harness import trees
 from harness.edits import ODD_NAMES
 from harness.errors import ProjectError
 from harness.model import Edit, EditClass, Entry, File, Tree
+from harness.projects import WORD
 
 LEFT_OUT = ("target", ".git", ".venv", "node_modules")
 CLASSES = (
@@ -49,7 +50,8 @@ class Checkout:
     """A state of a real project: what was read, and the edits made since, by path.
 
     `source` is the file that edits of the source go to, `marker` the word that a program made of
-    this state contains, None before the first such edit.
+    this state contains, None before the first such edit. What edits write holds WORD, so that an
+    edited state is its scenario's own while all share what the project's first state compiled.
     """
 
     files: tuple[tuple[str, Entry], ...]
@@ -126,7 +128,7 @@ def _change(
     path, source = now.source, now.tree[now.source]
     if edit_class is EditClass.ODD_NAME:
         path = f"{now.source.rpartition('/')[0]}/{ODD_NAMES[choice % len(ODD_NAMES)]}"
-        return path, File(f"odd {len(now.edited)}\n".encode()), None
+        return path, File(f"odd {len(now.edited)} ".encode() + WORD + b"\n"), None
     if edit_class is EditClass.README:
         path = "README.md"
     elif edit_class in {EditClass.MANIFEST_COMMENT, EditClass.PROFILE}:
@@ -153,15 +155,15 @@ def _rewritten(
     if edit_class is EditClass.MODE:
         return replace(entry, mode=entry.mode ^ 0o111)
     if edit_class is EditClass.SOURCE_COMMENT:
-        return replace(entry, content=content + b"// a comment\n")
+        return replace(entry, content=content + b"// " + WORD + b"\n")
     if edit_class is EditClass.PROFILE:
         if b"overflow-checks" in content:
             return None
-        head, setting = b"[profile.release]", b"[profile.release]\noverflow-checks = true"
+        head, setting = b"[profile.release]", b"[profile.release]\noverflow-checks = true # " + WORD
         there = head in content
         changed = content.replace(head, setting, 1) if there else content + b"\n" + setting + b"\n"
         return replace(entry, content=changed)
-    return replace(entry, content=content + b"\n# a note\n")
+    return replace(entry, content=content + b"\n# " + WORD + b"\n")
 
 
 def _marked(marker: str, now: Checkout) -> bytes:
@@ -172,4 +174,4 @@ def _marked(marker: str, now: Checkout) -> bytes:
     attribute = 'link_section = ".init_array"'
     if any(b'"2024"' in content for content in manifests):
         attribute = f"unsafe({attribute})"
-    return _MARKED.format(marker=marker, attribute=attribute).encode()
+    return _MARKED.format(marker=marker, attribute=attribute).encode() + b"// " + WORD + b"\n"

@@ -1,0 +1,58 @@
+"""checkouts: a real project is read and never written, and its edits are each scenario's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import checkouts, edits
+from harness.errors import ProjectError
+from harness.model import EditClass, File
+from harness.projects import WORD
+
+OFFLINE = Path(__file__).parents[2] / "fixtures" / "hello-offline"
+CHANGING = [
+    EditClass.SOURCE,
+    EditClass.SOURCE_COMMENT,
+    EditClass.ODD_NAME,
+    EditClass.README,
+    EditClass.MANIFEST_COMMENT,
+    EditClass.PROFILE,
+]
+
+
+@pytest.mark.parametrize("edit_class", CHANGING)
+def test_what_an_edit_writes_no_other_scenario_has_built(edit_class: EditClass) -> None:
+    made = checkouts.apply(edit_class, checkouts.load(OFFLINE), 0)
+    assert made is not None
+    edit, after = made
+    (entry,) = edit.changes.values()
+    assert isinstance(entry, File)
+    assert WORD in entry.content
+    assert edits.applied(checkouts.load(OFFLINE).tree, edit) == after.tree
+
+
+def test_each_edit_of_the_source_has_a_marker_of_its_own() -> None:
+    first = checkouts.apply(EditClass.SOURCE, checkouts.load(OFFLINE), 0)
+    assert first is not None
+    second = checkouts.apply(EditClass.SOURCE, first[1], 0)
+    assert second is not None
+    assert (first[1].marker, second[1].marker) == ("layerproof-marker-1", "layerproof-marker-2")
+    source = second[1].tree[second[1].source]
+    assert isinstance(source, File)
+    assert b"layerproof-marker-1" not in source.content
+
+
+def test_the_way_back_is_the_way_there() -> None:
+    start = checkouts.load(OFFLINE)
+    made = checkouts.apply(EditClass.ODD_NAME, start, 0)
+    assert made is not None
+    edit, after = checkouts.back(made[1], start)
+    assert list(edit.changes.values()) == [None]
+    assert after == start
+
+
+def test_a_project_without_a_binary_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="no binary to edit"):
+        checkouts.load(tmp_path)
