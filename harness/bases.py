@@ -34,14 +34,21 @@ def resolve(
     stood in for by ours of the same purpose.
     """
     parsed, arguments = under_test.dockerfile, under_test.options.build_args
+    named = subject.bases(parsed, arguments)
+    compiling = {image for index, image in named.items() if subject.compiles(parsed, index)}
     chosen: dict[int, str] = {}
-    for index, wanted in subject.bases(parsed, arguments).items():
-        builds = subject.compiles(parsed, index)
+    for index, wanted in named.items():
+        builds = wanted in compiling or is_toolchain(wanted)
         image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
         if builds and under_test.project is None:
             image = with_registry(on, image, root=root, say=say)
         chosen[index] = image
     return chosen
+
+
+def is_toolchain(image: str) -> bool:
+    """Whether an image is one of Rust's own: whatever a stage does upon it, it holds the tools."""
+    return image.partition(":")[0].rpartition("/")[2] == "rust"
 
 
 def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], None]) -> str:

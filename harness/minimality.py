@@ -45,7 +45,7 @@ _CACHE = re.compile(
     r"/(\.fingerprint|incremental|deps)/|/(\.?cargo)/(registry|git)/|^/var/(cache|lib/apt/lists)/"
     r"|/(pip|npm|\.cache)/"
 )
-_SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY)(_|$)", re.I)
+SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY)(_|$)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def _configuration(image: Image) -> Iterator[Finding]:
 def _secrets(image: Image, expectation: Expectation) -> Iterator[Finding]:
     for variable in image.environment:
         name, _, value = variable.partition("=")
-        if value and _SECRET_NAME.search(name):
+        if value and SECRET_NAME.search(name):
             yield Finding("secret", f"the environment holds {name}")
     places = {f"history: {line[:60]}": line.encode() for line in image.history}
     places |= {f"environment: {v.partition('=')[0]}": v.encode() for v in image.environment}

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -25,6 +27,8 @@ BUILD_LAMBDA = "build-lambda.sh"
 DEV_CONTAINER = "dev-container.sh"
 OUTPUTS = ("target", "lambda-package")
 """The directories that the scripts may write to in a project."""
+PLAIN_USER = 12345
+"""Whom root calls the scripts as where files' owners matter: root's own show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,23 @@ class Container:
 class Scripted:
     """A project and the scripts, on the engine and with the base images of a bench."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, plain: bool = False) -> None:
         self.workspace = workspace
         self.bench = workspace.bench
         self.project = workspace.context
         self.environment = script_environment(workspace)
+        self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()
+        if self.uid != os.getuid():
+            self.environment |= _home(self.project.parent / "home", self.bench.engine.buildx)
+            self.hand_over(self.project.parent / "home")
+            self.hand_over(self.project)
+
+    def hand_over(self, folder: Path) -> None:
+        """Make all in a folder the caller's; what it is already stays as it is."""
+        if self.uid == os.getuid():
+            return
+        for path in (folder, *folder.rglob("*")):
+            os.lchown(path, self.uid, self.uid)
 
     def run(
         self,
@@ -82,14 +98,18 @@ class Scripted:
         limit: float = SCRIPT_SECONDS,
     ) -> ScriptRun:
         """Run any command in the project's root as a user of the scripts would."""
-        done = process.run(argv, limit=limit, cwd=self.project, env=self._merged(environment))
+        done = process.run(
+            self._as_caller(argv), limit=limit, cwd=self.project, env=self._merged(environment)
+        )
         return _observed(done)
 
     @contextlib.contextmanager
     def beside(self, script: str, *arguments: str) -> Iterator[process.Running]:
         """Run a script beside the block; what is left of it is ended with the block."""
         argv = (str(self.bench.subject.scripts / script), *arguments)
-        with process.background(argv, cwd=self.project, env=self._merged(None)) as running:
+        with process.background(
+            self._as_caller(argv), cwd=self.project, env=self._merged(None)
+        ) as running:
             yield running
 
     def status(self) -> dict[str, Any]:
@@ -136,6 +156,14 @@ class Scripted:
         for name in OUTPUTS:
             shutil.rmtree(self.project / name, ignore_errors=True)
 
+    def _as_caller(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the command as the caller runs it: with access to the engine, as its group has."""
+        if self.uid == os.getuid():
+            return tuple(argv)
+        identity = (f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups")
+        access = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+        return ("setpriv", *identity, *access, "--", *argv)
+
     def _merged(self, environment: Mapping[str, str | None] | None) -> dict[str, str]:
         changes = {**self.environment, **(environment or {})}
         merged = {**self.bench.engine.environment, **changes}
@@ -143,9 +171,12 @@ class Scripted:
 
 
 @contextlib.contextmanager
-def scripted(workspace: Workspace) -> Iterator[Scripted]:
-    """Yield the scripts in a workspace's project; what they made goes with the block."""
-    made = Scripted(workspace)
+def scripted(workspace: Workspace, *, plain: bool = False) -> Iterator[Scripted]:
+    """Yield the scripts in a workspace's project; what they made goes with the block.
+
+    With `plain` root calls them as a plain user, whose the project then is.
+    """
+    made = Scripted(workspace, plain=plain)
     try:
         yield made
     finally:
@@ -174,6 +205,25 @@ def script_environment(workspace: Workspace) -> dict[str, str | None]:
         "CARGO_FLAGS": None,
         "TARGET_ARCH": None,
         "NO_COLOR": "1",
+    }
+
+
+def _can_change_user() -> bool:
+    """Whether a command can be run as another user here (util-linux)."""
+    return shutil.which("setpriv") is not None
+
+
+def _home(home: Path, buildx: Path) -> dict[str, str | None]:
+    """Make a home directory with buildx in it; return the environment that leads there."""
+    plugins = home / ".docker" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-buildx").symlink_to(buildx)
+    return {
+        "HOME": str(home),
+        "LAYERPROOF_HOME": str(home / "layerproof"),
+        "DOCKER_CONFIG": None,
+        "XDG_CACHE_HOME": None,
+        "XDG_RUNTIME_DIR": str(home),
     }
 
 

@@ -4,11 +4,14 @@ compiled.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
+from harness.container_events import ContainerEvent, perform
 from harness.judge import Judge, Tally
 from harness.model import EditClass
 from harness.projects import Blueprint, render
@@ -17,9 +20,12 @@ from harness.scenario import Bench
 from harness.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
 from harness.strategies import IDLE_EDITS, SOURCE_EDITS, Plan
 from properties.common import dev_truth, same_lines
+from properties.story import count
 
 pytestmark = pytest.mark.property("P2")
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, EditClass.REVERT)
+AT_LAST = (None, None, ContainerEvent.STOP, ContainerEvent.REMOVED)
+"""What happens before one more build; it ends the container, not what was compiled in it."""
 
 
 @given(data=st.data())
@@ -29,15 +35,18 @@ def test_one_container_serves_every_dev_build_and_keeps_what_it_compiled(
     """Same id and start time throughout; after the first build no dependency is compiled."""
     start = strategies.blueprints(shape=bench.subject.shape, binary=bench.subject.binary)
     plan = data.draw(strategies.plans(start=start, classes=EDITS, most=3))
+    at_last = data.draw(st.sampled_from(AT_LAST), "at last")
     with (
         tally.scenario(),
         bench.workspace(render(plan.start).tree) as workspace,
         scripted(workspace) as dev,
     ):
-        judge_plan(plan, dev, judge=judge)
+        judge_plan(plan, dev, at_last=at_last, judge=judge)
 
 
-def judge_plan(plan: Plan, dev: Scripted, *, judge: Judge) -> None:
+def judge_plan(
+    plan: Plan, dev: Scripted, *, at_last: ContainerEvent | None = None, judge: Judge
+) -> None:
     """Build each state in turn; the container and what it compiled have to stay."""
     story = [f"dev build of {plan!r}"]
     project = render(plan.start)
@@ -46,7 +55,7 @@ def judge_plan(plan: Plan, dev: Scripted, *, judge: Judge) -> None:
     before = the_container(dev, story, judge)
     judge_output(plan.start, dev, first, story, judge)
     for step in plan.steps:
-        event(f"edit: {step.edit.edit_class.value}")
+        count(f"edit: {step.edit.edit_class.value}")
         dev.workspace.edit(step.edit, old=step.old)
         story.append(f"{step!r}, dev build")
         seen = build(dev, story, judge)
@@ -60,15 +69,27 @@ def judge_plan(plan: Plan, dev: Scripted, *, judge: Judge) -> None:
                 Row("started at", before.started_at, after.started_at),
             ],
         )
-        again = [c for c in seen.crates_compiled if c.split()[0] in dependencies]
-        judge(
-            "A dependency that was compiled before was compiled again.",
-            holds=not again,
-            scenario=story,
-            rows=[Row(crate, "kept", "compiled") for crate in again],
-            log=seen.log,
-        )
+        expect_kept(dependencies, seen, story, judge)
         judge_output(step.after, dev, seen, story, judge)
+    if at_last is not None:
+        count(f"at last: {at_last.value}")
+        perform(at_last, dev)
+        story.append(f"{at_last.value}, dev build")
+        expect_kept(dependencies, build(dev, story, judge), story, judge)
+
+
+def expect_kept(
+    dependencies: Collection[str], seen: ScriptRun, story: list[str], judge: Judge
+) -> None:
+    """No dependency was compiled in this build: all of them had been before."""
+    again = [c for c in seen.crates_compiled if c.split()[0] in dependencies]
+    judge(
+        "A dependency that was compiled before was compiled again.",
+        holds=not again,
+        scenario=story,
+        rows=[Row(crate, "kept", "compiled") for crate in again],
+        log=seen.log,
+    )
 
 
 def build(dev: Scripted, story: list[str], judge: Judge) -> ScriptRun:

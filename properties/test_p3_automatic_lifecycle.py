@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import edits
@@ -19,6 +19,7 @@ from harness.report import Row
 from harness.scenario import Bench
 from harness.scripted import DEV_CONTAINER, Scripted, ScriptRun, scripted
 from properties.common import dev_truth, same_lines
+from properties.story import count
 
 pytestmark = pytest.mark.property("P3")
 CALL_SECONDS = 240.0
@@ -38,24 +39,12 @@ def test_a_dev_build_brings_up_a_current_container_whatever_happened(
 ) -> None:
     """Commands and accidents in any order, then an edit, then a build that has to succeed."""
     start = project(bench.subject.binary)
-    change = edits.apply(EditClass.SOURCE, start)
-    assert change is not None
     with (
         tally.scenario(),
         bench.workspace(render(start).tree) as workspace,
         scripted(workspace) as dev,
     ):
-        story = ["a project without a dev container"]
-        if built:
-            story.append("dev build")
-            judge_build(dev, start, story, judge)
-        for move in moves:
-            event(f"move: {move.value}")
-            story.append(move.value)
-            judge_move(move, perform(move, dev), dev, story, judge)
-        workspace.edit(change.edit)
-        story.append(f"{change.edit.summary}, dev build")
-        judge_build(dev, change.after, story, judge)
+        judge_moves(start, moves, dev, built=built, judge=judge)
 
 
 @given(built=st.booleans())
@@ -69,21 +58,50 @@ def test_two_dev_builds_at_once_both_succeed(
         bench.workspace(render(start).tree) as workspace,
         scripted(workspace) as dev,
     ):
-        story = ["a project without a dev container"]
-        if built:
-            story.append("dev build")
-            judge_build(dev, start, story, judge)
-        story.append("two dev builds at once")
-        with dev.beside(DEV_CONTAINER, "build") as one, dev.beside(DEV_CONTAINER, "build") as two:
-            ends = [one.wait(limit=CALL_SECONDS), two.wait(limit=CALL_SECONDS)]
-        judge(
-            "Of two dev builds at once, not both succeeded.",
-            holds=[end.status for end in ends] == [0, 0],
-            scenario=story,
-            rows=[Row("exit status", "0", str(end.status)) for end in ends],
-            log="\n".join(f"{end.out}{end.err}" for end in ends if end.status != 0),
-        )
-        judge_container(dev, start, story, judge, log="")
+        judge_two_at_once(start, dev, built=built, judge=judge)
+
+
+def judge_moves(
+    start: Blueprint,
+    moves: Sequence[ContainerEvent],
+    dev: Scripted,
+    *,
+    built: bool,
+    judge: Judge,
+) -> None:
+    """Judge `status` and the commands after each move, and the build after them all."""
+    change = edits.apply(EditClass.SOURCE, start)
+    assert change is not None
+    story = ["a project without a dev container"]
+    if built:
+        story.append("dev build")
+        judge_build(dev, start, story, judge)
+    for move in moves:
+        count(f"move: {move.value}")
+        story.append(move.value)
+        judge_move(move, perform(move, dev), dev, story, judge)
+    dev.workspace.edit(change.edit)
+    story.append(f"{change.edit.summary}, dev build")
+    judge_build(dev, change.after, story, judge)
+
+
+def judge_two_at_once(start: Blueprint, dev: Scripted, *, built: bool, judge: Judge) -> None:
+    """Both callers get their build, and one container is left."""
+    story = ["a project without a dev container"]
+    if built:
+        story.append("dev build")
+        judge_build(dev, start, story, judge)
+    story.append("two dev builds at once")
+    with dev.beside(DEV_CONTAINER, "build") as one, dev.beside(DEV_CONTAINER, "build") as two:
+        ends = [one.wait(limit=CALL_SECONDS), two.wait(limit=CALL_SECONDS)]
+    judge(
+        "Of two dev builds at once, not both succeeded.",
+        holds=[end.status for end in ends] == [0, 0],
+        scenario=story,
+        rows=[Row("exit status", "0", str(end.status)) for end in ends],
+        log="\n".join(f"{end.out}{end.err}" for end in ends if end.status != 0),
+    )
+    judge_container(dev, start, story, judge, log="")
 
 
 def judge_build(dev: Scripted, blueprint: Blueprint, story: Sequence[str], judge: Judge) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import event, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import trees
@@ -21,8 +21,11 @@ from harness.scenario import Bench
 from harness.scripted import DEV_CONTAINER, OUTPUTS, Scripted, scripted
 from harness.source_trees import differences, listed, on_host
 from harness.source_trees import trees as odd_trees
+from properties.story import count
 
 pytestmark = pytest.mark.property("P4")
+LOCK_SHARE = 4
+"""One of so many scenarios is about the lock file."""
 FOLDER = "odd"
 DATA = "src/data.bin"
 MAIN = """\
@@ -31,6 +34,15 @@ fn main() {
     let sum = data.iter().fold(7u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte as u64));
     println!("{} {}", data.len(), sum);
 }
+"""
+
+
+LOCK = """\
+version = 3
+
+[[package]]
+name = "{name}"
+version = "{version}"
 """
 
 
@@ -45,10 +57,14 @@ def printed(data: bytes) -> str:
 @pytest.fixture(scope="module")
 def dev(bench: Bench) -> Iterator[Scripted]:
     """Keep one dev container for all trees: each scenario has the project to itself."""
-    start = render(Blueprint(members=(Member("app", binaries=(bench.subject.binary,)),)))
-    tree = {**start.tree, "src/main.rs": File(MAIN.encode()), DATA: File(b"")}
-    with bench.workspace(tree) as workspace, scripted(workspace) as made:
+    with bench.workspace(project(bench)) as workspace, scripted(workspace, plain=True) as made:
         yield made
+
+
+def project(bench: Bench) -> dict[str, Entry]:
+    """Return the project: its binary prints the length and a checksum of a file of the source."""
+    start = render(Blueprint(members=(Member("app", binaries=(bench.subject.binary,)),)))
+    return {**start.tree, "src/main.rs": File(MAIN.encode()), DATA: File(b"")}
 
 
 @given(data=st.data())
@@ -59,18 +75,58 @@ def test_the_container_sees_what_the_host_has_and_builds_it(
     first, second = data.draw(odd_trees(), "first tree"), data.draw(odd_trees(), "second tree")
     content = data.draw(st.binary(max_size=200), "content of src/data.bin")
     with tally.scenario():
-        story = ["a project with a dev container"]
-        for tree in (first, second):
-            event(f"entries: {len(tree)}")
-            folder = dev.project / FOLDER
-            trees.remove(folder)
-            folder.mkdir()
-            trees.write(folder, tree)
-            story.append(f"{FOLDER}/ on the host: {summary(tree)}")
-            judge_view(dev, story, judge)
-        trees.put(dev.project, DATA, File(content))
-        story.append(f"{DATA}: {len(content)} bytes, dev build")
-        judge_build(dev, content, story, judge)
+        judge_trees((first, second), content, dev, judge=judge)
+
+
+@given(version=st.sampled_from(["0.0.9", "0.2.0"]), package=st.sampled_from(["app", "other"]))
+@settings(max_examples=max(1, settings().max_examples // LOCK_SHARE))
+def test_a_build_never_rewrites_the_lock_file(
+    version: str, package: str, dev: Scripted, tally: Tally, judge: Judge
+) -> None:
+    """A lock file that does not fit the manifest may end the build; it stays as it is."""
+    with tally.scenario():
+        judge_lock(LOCK.format(name=package, version=version), dev, judge=judge)
+
+
+def judge_trees(
+    odd: Sequence[dict[str, Entry]], content: bytes, dev: Scripted, *, judge: Judge
+) -> None:
+    """Put each tree in the same place and look at it from inside; then build with new data."""
+    story = ["a project with a dev container"]
+    for tree in odd:
+        count(f"entries: {len(tree)}")
+        folder = dev.project / FOLDER
+        trees.remove(folder)
+        folder.mkdir()
+        trees.write(folder, tree)
+        dev.hand_over(folder)
+        story.append(f"{FOLDER}/ on the host: {summary(tree)}")
+        judge_view(dev, story, judge)
+    trees.put(dev.project, DATA, File(content))
+    dev.hand_over(dev.project / "src")
+    story.append(f"{DATA}: {len(content)} bytes, dev build")
+    judge_build(dev, content, story, judge)
+
+
+def judge_lock(lock: str, dev: Scripted, *, judge: Judge) -> None:
+    """Build with that lock file: whatever comes of it, the source tree is as it was."""
+    file = dev.project / "Cargo.lock"
+    fitting = file.read_bytes()
+    try:
+        file.write_text(lock)
+        before = sources(dev.project)
+        seen = dev.run(DEV_CONTAINER, "build")
+        count(f"status with a lock file that does not fit: {seen.status}")
+        rows = [Row(*words) for words in differences(before, sources(dev.project))]
+        judge(
+            "The build changed the source tree.",
+            holds=not rows,
+            scenario=[f"Cargo.lock that does not fit: {lock!r}", "dev build"],
+            rows=rows,
+            log=seen.log,
+        )
+    finally:
+        file.write_bytes(fitting)
 
 
 def summary(tree: dict[str, Entry]) -> str:
@@ -80,13 +136,12 @@ def summary(tree: dict[str, Entry]) -> str:
 
 def judge_view(dev: Scripted, story: Sequence[str], judge: Judge) -> None:
     """The container lists the same names, kinds, modes, contents and link targets."""
-    seen = dev.run(DEV_CONTAINER, "exec", "--", "tar", "-C", FOLDER, "-cf", "-", ".")
+    here = sorted(f"./{path.name}" for path in dev.project.iterdir() if path.name not in OUTPUTS)
+    seen = dev.run(DEV_CONTAINER, "exec", "--", "tar", "-cf", "-", *here)
     judge(
         "The container cannot read the tree.", holds=seen.status == 0, scenario=story, log=seen.err
     )
-    rows = [
-        Row(*words) for words in differences(on_host(dev.project / FOLDER), listed(seen.stdout))
-    ]
+    rows = [Row(*words) for words in differences(sources(dev.project), listed(seen.stdout))]
     judge(
         "The container does not see what the host has.",
         holds=not rows,
@@ -112,10 +167,10 @@ def judge_build(dev: Scripted, content: bytes, story: Sequence[str], judge: Judg
     rows = [Row(*words) for words in differences(before, sources(dev.project))]
     judge("The build changed the source tree.", holds=not rows, scenario=story, rows=rows)
     foreign = [
-        Row(str(path.relative_to(dev.project)), str(os.getuid()), str(path.lstat().st_uid))
+        Row(str(path.relative_to(dev.project)), str(dev.uid), str(path.lstat().st_uid))
         for name in OUTPUTS
         for path in (dev.project / name, *(dev.project / name).rglob("*"))
-        if os.path.lexists(path) and path.lstat().st_uid != os.getuid()
+        if os.path.lexists(path) and path.lstat().st_uid != dev.uid
     ]
     judge(
         "What the build left in the source tree is not the caller's.",

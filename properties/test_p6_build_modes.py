@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import elf, strategies
@@ -21,7 +21,9 @@ from harness.projects import Blueprint, render
 from harness.report import Row, why_it_failed
 from harness.scenario import Bench
 from harness.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
+from harness.strategies import Plan
 from properties.common import dev_truth, same_lines
+from properties.story import count
 
 pytestmark = pytest.mark.property("P6")
 PACKAGE, ZIP = Path("lambda-package/bootstrap"), Path("lambda-deployment.zip")
@@ -45,25 +47,30 @@ def test_dev_works_less_and_prod_ships_less_and_both_answer_alike(
     """The same project and the same edit in both modes, packaged by the script, run, compared."""
     start = strategies.blueprints(shape=bench.subject.shape, binary=bench.subject.binary)
     plan = data.draw(strategies.plans(start=start, classes=EDITS, most=1))
-    step = plan.steps[0]
-    event(f"edit: {step.edit.edit_class.value}")
     with (
         tally.scenario(),
         bench.workspace(render(plan.start).tree) as workspace,
         scripted(workspace) as scripts,
     ):
-        story = [f"{plan.start.members[0].name} built in dev mode and in prod mode"]
-        call(scripts, "dev", story, judge)
-        expect_built(workspace.build(), story, judge)
-        workspace.edit(step.edit)
-        story.append(f"{step!r}, dev build, prod build")
-        dev_run, dev = call(scripts, "dev", story, judge), package(scripts, step.after, "debug")
-        prod_run = expect_built(workspace.build(), story, judge)
-        call(scripts, "prod", story, judge)
-        prod = package(scripts, step.after, "release", image=prod_run.image_id)
-        judge_work(dev_run, prod_run, story, judge)
-        judge_packages(dev, prod, story, judge)
-        judge_answers(step.after, dev, prod, story, judge)
+        judge_plan(plan, scripts, judge=judge)
+
+
+def judge_plan(plan: Plan, scripts: Scripted, *, judge: Judge) -> None:
+    """Build the plan's start in both modes, make its first edit, build again, and compare."""
+    workspace, step = scripts.workspace, plan.steps[0]
+    count(f"edit: {step.edit.edit_class.value}")
+    story = [f"{plan.start.members[0].name} built in dev mode and in prod mode"]
+    call(scripts, "dev", story, judge)
+    expect_built(workspace.build(), story, judge)
+    workspace.edit(step.edit)
+    story.append(f"{step!r}, dev build, prod build")
+    dev_run, dev = call(scripts, "dev", story, judge), package(scripts, step.after, "debug")
+    prod_run = expect_built(workspace.build(), story, judge)
+    call(scripts, "prod", story, judge)
+    prod = package(scripts, step.after, "release", image=prod_run.image_id)
+    judge_work(dev_run, prod_run, story, judge)
+    judge_packages(dev, prod, story, judge)
+    judge_answers(step.after, dev, prod, story, judge)
 
 
 def call(scripts: Scripted, mode: str, story: Sequence[str], judge: Judge) -> ScriptRun:

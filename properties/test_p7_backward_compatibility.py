@@ -5,13 +5,15 @@ before, with the same exit class and artifacts, and the optimised build did the 
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import event, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.judge import Judge, Tally
@@ -32,6 +34,7 @@ from harness.scenario import Bench
 from harness.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.subject import Subject
 from properties.common import same_lines
+from properties.story import count
 
 pytestmark = pytest.mark.property("P7")
 WITNESS = "compiled-by-the-dockerfile-under-test"
@@ -40,7 +43,10 @@ HOST_METHODS = {"local", "native"}
 FREE_WORDS = ("-v", "--verbose")
 WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "-vh")
 
-_answers = itertools.count(1000)
+FIRST_ANSWER = 999
+LONG_AGO = 1_000_000_000
+JUST_NOW = 3600
+_answers = itertools.count(FIRST_ANSWER + 1)
 
 
 @st.composite
@@ -72,40 +78,67 @@ def test_the_legacy_interface_is_kept(
     ]
     calls = data.draw(st.lists(invocations(methods=methods), min_size=1, max_size=3), "calls")
     broken = data.draw(st.sampled_from([False, False, True]), "the second call's source is broken")
-    state = State(next(_answers))
+    leftovers = data.draw(st.booleans(), "what earlier versions of the scripts left lies there")
     with (
         tally.scenario(),
-        bench.workspace(project(bench.subject, state.answer)) as workspace,
+        bench.workspace(project(bench.subject, FIRST_ANSWER)) as workspace,
         scripted(workspace) as scripts,
     ):
-        mark_compiling_stages(scripts)
-        story = ["a project that was never built"]
-        for number, call in enumerate(calls):
-            if number:
-                answer = None if broken and number == 1 else next(_answers)
-                state = State(answer, state.built, state.packaged)
-                write_source(scripts, answer)
-                story.append(
-                    "src/main.rs: " + ("an error" if answer is None else f"answer {answer}")
-                )
-            story.append(repr(call))
-            expected = expect(call, state, binary=bench.subject.binary)
-            event(f"{'make' if call.target else 'script'}: {expected.exit.name}")
-            before = artifacts(scripts.project)
-            seen = invoke(call, scripts)
-            rows = [
-                exit_row(call, expected, seen),
-                *said_rows(expected, seen),
-                *artifact_rows(expected, seen, before, scripts.project),
-            ]
-            judge(
-                "The invocation did not do what the legacy interface promises.",
-                holds=same_lines(rows),
-                scenario=story,
-                rows=rows,
-                log=seen.log,
-            )
-            state = expected.state
+        judge_calls(calls, scripts, broken=broken, leftovers=leftovers, judge=judge)
+
+
+def judge_calls(
+    calls: Sequence[Invocation],
+    scripts: Scripted,
+    *,
+    broken: bool,
+    leftovers: bool,
+    judge: Judge,
+) -> None:
+    """Make the calls in turn with an edit before each; what each does is judged by the model."""
+    mark_compiling_stages(scripts)
+    binary = scripts.bench.subject.binary
+    state = State(FIRST_ANSWER)
+    story = ["a project that was never built"]
+    for number, call in enumerate(calls):
+        if number:
+            answer = None if broken and number == 1 else next(_answers)
+            state = State(answer, state.built, state.packaged)
+            write_source(scripts, answer)
+            story.append("src/main.rs: " + ("an error" if answer is None else f"answer {answer}"))
+        expected = expect(call, state, binary=binary)
+        if leftovers and expected.state.packaged not in {None, state.packaged}:
+            story.append(leave_behind(scripts.project, binary))
+        story.append(repr(call))
+        count(f"{'make' if call.target else 'script'}: {expected.exit.name}")
+        before = artifacts(scripts.project)
+        seen = invoke(call, scripts)
+        rows = [
+            exit_row(call, expected, seen),
+            *said_rows(expected, seen),
+            *artifact_rows(expected, seen, before, scripts.project),
+        ]
+        judge(
+            "The invocation did not do what the legacy interface promises.",
+            holds=same_lines(rows),
+            scenario=story,
+            rows=rows,
+            log=seen.log,
+        )
+        state = expected.state
+
+
+def leave_behind(root: Path, binary: str) -> str:
+    """Leave what a build of long ago did: a binary of the default triple, a zip with more in it."""
+    old = root / "target" / DEFAULT_TRIPLE / "release" / binary
+    if not old.exists():
+        old.parent.mkdir(parents=True, exist_ok=True)
+        old.write_bytes(b"an old binary")
+        old.chmod(0o755)
+        os.utime(old, (LONG_AGO, LONG_AGO))
+    with zipfile.ZipFile(root / ZIP, "w") as archive:
+        archive.writestr("old-entry", b"of an earlier run")
+    return f"an old {ZIP} and an old {old.relative_to(root)} lie there"
 
 
 def project(subject: Subject, answer: int | None) -> dict[str, Entry]:
@@ -218,11 +251,19 @@ def package_rows(program: Program, root: Path) -> list[Row]:
         if [info.filename for info in infos] == ["bootstrap"]:
             mode = infos[0].external_attr >> 16 & 0o777
             same = packed.read("bootstrap") == content
+            rows.append(Row(f"{ZIP}: date", "a fixed one", date_of(infos[0])))
             rows.append(Row(f"{ZIP}: mode", "0755", f"{mode:04o}"))
             rows.append(
                 Row(f"{ZIP}: content", "the bootstrap", "the bootstrap" if same else "other")
             )
     return rows
+
+
+def date_of(info: zipfile.ZipInfo) -> str:
+    """Say whether an entry's date is that of the build: then equal programs give unequal zips."""
+    written = time.mktime((*info.date_time, 0, 0, -1))
+    just_now = abs(time.time() - written) < JUST_NOW
+    return f"the host's: {info.date_time}" if just_now else "a fixed one"
 
 
 def holds(content: bytes, text: str, *, wanted: bool) -> Row:

@@ -7,21 +7,22 @@ import uuid
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import dockerfile, strategies
 from harness import subject as subjects
 from harness.image import Image, Reader
 from harness.judge import Judge, Tally
-from harness.minimality import RULES, Expectation, Finding
+from harness.minimality import RULES, SECRET_NAME, Expectation, Finding
 from harness.minimality import judge as findings_of
 from harness.model import BuildObservation, Dockerfile
 from harness.projects import render
 from harness.report import Row, why_it_failed
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan
-from harness.subject import Subject
+from harness.subject import Subject, declared_arguments
+from properties.story import count
 
 pytestmark = pytest.mark.property("P8")
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -41,21 +42,8 @@ def test_the_image_holds_the_binary_and_its_needs(
 ) -> None:
     """Every file above the base is accounted for, and the binary finds all it needs."""
     plan = draw_plan(data, bench.subject)
-    secret = f"layerproof-secret-{uuid.uuid4().hex}"
     with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
-        story = [f"build {plan!r}"]
-        seen = with_secrets(workspace, secret)
-        for step in plan.steps:
-            event(f"edit: {step.edit.edit_class.value}")
-            workspace.edit(step.edit, old=step.old)
-            story.append(f"{step!r}, build")
-            seen = with_secrets(workspace, secret)
-        image = production_image(seen, bench, reader, story=story, judge=judge)
-        expectation = Expectation(
-            machine(), binary=bench.subject.program, secrets=(secret.encode(),)
-        )
-        found = findings_of(image, expectation)
-        judge_findings(found, story, judge)
+        judge_plan(plan, workspace, reader, judge=judge)
 
 
 @given(data=st.data())
@@ -66,25 +54,46 @@ def test_two_cold_builds_are_the_same_byte_for_byte(
     """A build with nothing cached leaves the same files with the same content and modes."""
     plan = draw_plan(data, bench.subject, edits=0)
     with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
-        story = [f"build {plan!r}", "build it again with no cache"]
-        first, second = (
-            production_image(
-                workspace.build(no_cache=cold), bench, reader, story=story, judge=judge
-            )
-            for cold in (False, True)
+        judge_twice(plan, workspace, reader, judge=judge)
+
+
+def judge_plan(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judge) -> None:
+    """Build the plan's states in turn, and judge the last one's image."""
+    bench = workspace.bench
+    secret = f"layerproof-secret-{uuid.uuid4().hex}"
+    story = [f"build {plan!r}"]
+    seen = with_secrets(workspace, secret)
+    for step in plan.steps:
+        count(f"edit: {step.edit.edit_class.value}")
+        workspace.edit(step.edit, old=step.old)
+        story.append(f"{step!r}, build")
+        seen = with_secrets(workspace, secret)
+    image = production_image(seen, bench, reader, story=story, judge=judge)
+    expectation = Expectation(machine(), binary=bench.subject.program, secrets=(secret.encode(),))
+    judge_findings(findings_of(image, expectation), story, judge)
+
+
+def judge_twice(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judge) -> None:
+    """Build the plan's start twice, the second time with nothing cached, and compare the files."""
+    story = [f"build {plan!r}", "build it again with no cache"]
+    first, second = (
+        production_image(
+            workspace.build(no_cache=cold), workspace.bench, reader, story=story, judge=judge
         )
-        before, after = first.added(), second.added()
-        rows = [
-            Row(path, describe(first, path), describe(second, path))
-            for path in sorted({*before, *after})
-        ]
-        judge(
-            "Two cold builds of the same project differ.",
-            holds=not any(row.differs for row in rows),
-            scenario=story,
-            rows=rows,
-            hint="Look for a time stamp, a random name, or a path of the build in the binary.",
-        )
+        for cold in (False, True)
+    )
+    before, after = first.added(), second.added()
+    rows = [
+        Row(path, describe(first, path), describe(second, path))
+        for path in sorted({*before, *after})
+    ]
+    judge(
+        "Two cold builds of the same project differ.",
+        holds=not any(row.differs for row in rows),
+        scenario=story,
+        rows=rows,
+        hint="Look for a time stamp, a random name, or a path of the build in the binary.",
+    )
 
 
 def draw_plan(data: st.DataObject, subject: Subject, *, edits: int = 1) -> Plan:
@@ -95,11 +104,17 @@ def draw_plan(data: st.DataObject, subject: Subject, *, edits: int = 1) -> Plan:
 
 
 def with_secrets(workspace: Workspace, secret: str) -> BuildObservation:
-    """Build with a registry credential that must not be found again in the image."""
+    """Build with a registry credential that must not be found again in the image.
+
+    Where the Dockerfile takes secrets as build arguments, it is given them so.
+    """
     file = workspace.dockerfile.with_name("credentials.toml")
     file.write_text(f'[registries.private]\ntoken = "{secret}"\n')
     secrets = {**workspace.options.secrets, "cargo-credentials": str(file)}
-    return workspace.build(secrets=secrets)
+    taken = declared_arguments(workspace.bench.subject.dockerfile)
+    arguments = {name: secret for name in sorted(taken) if SECRET_NAME.search(name)}
+    given = {**arguments, **workspace.options.build_args}
+    return workspace.build(secrets=secrets, build_args=given)
 
 
 def production_image(

@@ -1,0 +1,97 @@
+"""Negative controls of P8: a Dockerfile with one thing wrong in its image is found out by the rule
+that is there for it; good designs pass, and so does the Dockerfile of this repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import scenario, subject
+from harness.engine import Engine
+from harness.image import Reader
+from harness.judge import Judge
+from harness.minimality import RULES
+from harness.projects import Blueprint, Member, render
+from harness.report import PropertyViolation
+from harness.scenario import Workspace
+from harness.strategies import Plan
+from properties import records
+from properties import test_p8_image_minimality as p8
+from tests.integration.harness import regressions
+from tests.integration.harness.regressions import ROOT, Regression
+
+GOOD = (
+    *sorted((ROOT / "fixtures" / "dockerfiles" / "good").glob("*.Dockerfile")),
+    ROOT / "Dockerfile.optimized",
+)
+DIFFERS = "differs"
+PLAN = Plan(Blueprint(members=(Member("app", answer=7, binaries=("app",)),)), ())
+
+
+@pytest.fixture(scope="module")
+def reader(engine: Engine) -> Reader:
+    """Read images of this engine, keeping what is known of their bases."""
+    return Reader(engine)
+
+
+@pytest.fixture
+def open_workspace(
+    engine: Engine, say: Callable[[str], None]
+) -> Iterator[Callable[[Path], Workspace]]:
+    """Return how to open a workspace for a Dockerfile; all are closed after the test."""
+    with ExitStack() as opened:
+
+        def open_one(path: Path) -> Workspace:
+            loaded = subject.load(path, scripts=ROOT / "scripts")
+            options = replace(loaded.options, network="none")
+            bench = opened.enter_context(
+                scenario.prepare(engine, replace(loaded, options=options), say=say)
+            )
+            return opened.enter_context(bench.workspace(render(PLAN.start).tree))
+
+        yield open_one
+
+
+def judge_of(workspace: Workspace) -> Judge:
+    """Return P8's judge for a workspace's Dockerfile."""
+    return Judge(records.P8, workspace.bench.subject.dockerfile, "pytest properties")
+
+
+@pytest.mark.parametrize("broken", regressions.of_images(), ids=lambda broken: broken.name)
+def test_a_broken_image_is_found_out_by_its_rule(
+    broken: Regression,
+    open_workspace: Callable[[Path], Workspace],
+    reader: Reader,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "broken.Dockerfile"
+    path.write_text(broken.applied((ROOT / broken.file).read_text()))
+    workspace = open_workspace(path)
+    judge_image = p8.judge_twice if broken.says == DIFFERS else p8.judge_plan
+    with pytest.raises(PropertyViolation) as caught:
+        judge_image(PLAN, workspace, reader, judge=judge_of(workspace))
+    text = str(caught.value)
+    assert text.startswith(records.P8.tag)
+    assert "The build failed." not in text
+    assert RULES.get(broken.says, "Two cold builds of the same project differ.") in text
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name)
+def test_a_good_image_passes(
+    path: Path, open_workspace: Callable[[Path], Workspace], reader: Reader
+) -> None:
+    workspace = open_workspace(path)
+    p8.judge_plan(PLAN, workspace, reader, judge=judge_of(workspace))
+    p8.judge_twice(PLAN, workspace, reader, judge=judge_of(workspace))
+    assert len(workspace.observations) == 3
+
+
+def test_most_rules_have_a_negative_control_on_a_real_image() -> None:
+    """The rest (size, architecture) have theirs on images written down as data."""
+    held = {broken.says for broken in regressions.of_images()}
+    assert held == {DIFFERS, *RULES} - {"size", "architecture"}

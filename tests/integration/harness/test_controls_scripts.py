@@ -1,0 +1,161 @@
+"""Negative controls of P2, P3, P4, P6 and P7: scripts with one thing broken fail the property that
+promises it, with the words that name it; the scripts as they are pass the same scenarios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import edits, scenario, subject
+from harness.container_events import ContainerEvent
+from harness.engine import Engine
+from harness.judge import Judge
+from harness.legacy import Invocation
+from harness.model import EditClass, File
+from harness.projects import Blueprint, Dependency, Member, render
+from harness.report import PropertyViolation
+from harness.scenario import Bench
+from harness.scripted import scripted
+from harness.strategies import Plan, Step
+from properties import records
+from properties import test_p2_dev_container_persistence as p2
+from properties import test_p3_automatic_lifecycle as p3
+from properties import test_p4_source_mount as p4
+from properties import test_p6_build_modes as p6
+from properties import test_p7_backward_compatibility as p7
+from tests.integration.harness import regressions
+from tests.integration.harness.regressions import Regression
+
+BROKEN = regressions.of_scripts()
+AT_ONCE = "two dev builds at once"
+PROJECT = Blueprint(
+    members=(Member("app", answer=7, binaries=("app",), uses=("alpha",)),),
+    dependencies=(Dependency("alpha"),),
+)
+MOVES = (ContainerEvent.PAUSED, ContainerEvent.DOCKERFILE_CHANGED, ContainerEvent.STOP)
+CALLS = (
+    Invocation(words=("--bogus", "--validate")),
+    Invocation(words=("docker",), cargo_flags="--features extra"),
+    Invocation(words=("docker",)),
+)
+
+
+@pytest.fixture
+def open_bench(
+    engine: Engine, say: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Regression | None], Bench]]:
+    """Return how to get a bench for a copy of the build, broken or not."""
+    (tmp_path / "tmp").mkdir(mode=0o777)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    with ExitStack() as opened:
+
+        def open_one(broken: Regression | None) -> Bench:
+            home = regressions.copy_build(tmp_path / "build", broken)
+            loaded = subject.load(home / "Dockerfile.optimized", scripts=home / "scripts")
+            options = replace(loaded.options, network="none")
+            return opened.enter_context(
+                scenario.prepare(engine, replace(loaded, options=options), say=say)
+            )
+
+        (tmp_path / "build").mkdir()
+        yield open_one
+
+
+def judge_of(property_id: str, bench: Bench) -> Judge:
+    """Return a judge of that property."""
+    return Judge(records.BY_ID[property_id], bench.subject.dockerfile, "pytest properties")
+
+
+def one_edit(*, old: bool = False) -> Plan:
+    """Return an edit of the project's source; `old` gives what it writes an old date."""
+    change = edits.apply(EditClass.SOURCE, PROJECT, 1)
+    assert change is not None
+    return Plan(PROJECT, (Step(change.edit, change.after, old=old),))
+
+
+def check_p2(bench: Bench, broken: Regression | None) -> None:
+    with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
+        plan = one_edit(old=True)
+        p2.judge_plan(plan, dev, at_last=ContainerEvent.REMOVED, judge=judge_of("P2", bench))
+
+
+def check_p3(bench: Bench, broken: Regression | None) -> None:
+    named = [move for move in broken.moves if move != AT_ONCE] if broken else ()
+    moves: Sequence[ContainerEvent] = [ContainerEvent(move) for move in named] if broken else MOVES
+    judge = judge_of("P3", bench)
+    with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
+        if broken is None or moves:
+            p3.judge_moves(PROJECT, moves, dev, built=True, judge=judge)
+        else:
+            p3.judge_two_at_once(PROJECT, dev, built=True, judge=judge)
+
+
+def check_p4(bench: Bench, broken: Regression | None) -> None:
+    judge = judge_of("P4", bench)
+    with (
+        bench.workspace(p4.project(bench)) as workspace,
+        scripted(workspace, plain=True) as dev,
+    ):
+        p4.judge_trees([{"a": File(b"one")}, {"a": File(b"two")}], b"123", dev, judge=judge)
+        p4.judge_lock(p4.LOCK.format(name="app", version="0.0.9"), dev, judge=judge)
+
+
+def check_p6(bench: Bench, broken: Regression | None) -> None:
+    with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as scripts:
+        p6.judge_plan(one_edit(), scripts, judge=judge_of("P6", bench))
+
+
+def check_p7(bench: Bench, broken: Regression | None) -> None:
+    tree = p7.project(bench.subject, p7.FIRST_ANSWER)
+    with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+        p7.judge_calls(
+            broken.calls if broken else CALLS,
+            scripts,
+            broken=broken is not None and broken.broken,
+            leftovers=broken is None or broken.leftovers,
+            judge=judge_of("P7", bench),
+        )
+
+
+CHECKS: dict[str, Callable[[Bench, Regression | None], None]] = {
+    "P2": check_p2,
+    "P3": check_p3,
+    "P4": check_p4,
+    "P6": check_p6,
+    "P7": check_p7,
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: f"{broken.violates}-{broken.name}")
+def test_a_broken_script_fails_the_property_that_it_breaks(
+    broken: Regression, open_bench: Callable[[Regression | None], Bench]
+) -> None:
+    with pytest.raises(PropertyViolation) as caught:
+        CHECKS[broken.violates](open_bench(broken), broken)
+    text = str(caught.value)
+    assert text.startswith(records.BY_ID[broken.violates].tag)
+    assert broken.says in text
+
+
+@pytest.mark.parametrize("property_id", sorted(CHECKS))
+def test_the_scripts_as_they_are_pass(
+    property_id: str, open_bench: Callable[[Regression | None], Bench]
+) -> None:
+    CHECKS[property_id](open_bench(None), None)
+
+
+def test_every_property_judged_here_has_several_negative_controls() -> None:
+    counted = {id: sum(broken.violates == id for broken in BROKEN) for id in CHECKS}
+    assert min(counted.values()) >= 4, counted
+
+
+def test_an_edit_whose_text_is_gone_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected its old text once in Makefile, found it 0"):
+        regressions.copy_build(
+            tmp_path, Regression("x", "P2", Path("Makefile"), "never written", "", "")
+        )
