@@ -124,3 +124,17 @@ def test_a_stream_cut_short_gives_what_was_whole() -> None:
 def test_no_stream_makes_it_fail(text: str) -> None:
     assert progress.decode(text) == ()
     progress.words(text)
+
+
+def test_a_step_of_microseconds_was_looked_up_and_not_executed() -> None:
+    def outcome(nanoseconds: str) -> Outcome:
+        vertex = {
+            "digest": "d",
+            "name": "[s0 4/6] COPY f /",
+            "started": "2026-01-01T00:00:00.000000000Z",
+            "completed": f"2026-01-01T00:00:00.{nanoseconds}Z",
+        }
+        return progress.decode(json.dumps({"vertexes": [vertex]}))[0].outcome
+
+    assert outcome("000007000") is Outcome.CACHED
+    assert outcome("014000000") is Outcome.EXECUTED
