@@ -100,7 +100,7 @@ def judge(image: Image, expectation: Expectation) -> list[Finding]:
         and facts.interpreter is not None
     }
     found = [*_program(image, expectation, programs)]
-    binary = expectation.binary or (min(programs, key=len) if programs else None)
+    binary = expectation.binary or _the_program(image, programs)
     found += _contents(image, expectation, binary)
     found += _weight(image, binary)
     found += _configuration(image)
@@ -108,6 +108,15 @@ def judge(image: Image, expectation: Expectation) -> list[Finding]:
     if binary in programs:
         found += _runs(image, programs[binary], binary, expectation.machine)
     return found
+
+
+def _the_program(image: Image, programs: Mapping[str, Elf]) -> str | None:
+    """Return which of the programs that were added is meant: what is started, else the shortest."""
+    started = image.entrypoint or image.command
+    path = resolve(image.files(), started[0]) if started else None
+    if path in programs:
+        return path
+    return min(programs, key=len) if programs else None
 
 
 def _program(

@@ -136,6 +136,29 @@ def judge_container(
     )
 
 
+def judge_status(
+    happened: str, dev: Scripted, story: Sequence[str], judge: Judge, *, stale: bool = False
+) -> str:
+    """`status` says what the engine says; return that. A container there may be known as stale."""
+    found = dev.containers()
+    truth = found[0].state if found else "absent"
+    said = dev.status()
+    up = truth == "running" and said.get("current") is True
+    rows = [
+        Row("state", truth, str(said.get("state"))),
+        Row("exit of status", "0" if up else "1", str(said["exit"])),
+    ]
+    if stale and found:
+        rows.append(Row("current", "False", str(said.get("current"))))
+    judge(
+        f"After {happened!r}, `status` does not say how things are.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+    )
+    return truth
+
+
 def judge_move(
     move: ContainerEvent,
     ran: ScriptRun | None,
@@ -144,23 +167,8 @@ def judge_move(
     judge: Judge,
 ) -> None:
     """`status` says what the engine says, and a command that can be obeyed is obeyed."""
-    found = dev.containers()
-    truth = found[0].state if found else "absent"
-    said = dev.status()
-    stale = move is ContainerEvent.DOCKERFILE_CHANGED and bool(found)
-    up = truth == "running" and said.get("current") is True
-    judge(
-        f"After {move.value!r}, `status` does not say how things are.",
-        holds=said.get("state") == truth
-        and said["exit"] == (0 if up else 1)
-        and not (stale and said.get("current") is True),
-        scenario=story,
-        rows=[
-            Row("state", truth, str(said.get("state"))),
-            Row("exit of status", "0" if up else "1", str(said["exit"])),
-            *([Row("current", "False", str(said.get("current")))] if stale else []),
-        ],
-    )
+    stale = move is ContainerEvent.DOCKERFILE_CHANGED
+    truth = judge_status(move.value, dev, story, judge, stale=stale)
     if ran is None or move not in COMMANDS or move is ContainerEvent.STATUS:
         return
     expected = {
