@@ -40,13 +40,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from harness import engine as engines
-from harness import scenario, sweep
+from harness import scenario
 from harness import subject as subjects
 from harness.config import Config
 from harness.config import find as find_config
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError, UsageError
-from harness.judge import Judge, Tally
+from harness.judging.judge import Judge, Tally
+from harness.running import sweep
 from harness.scenario import Bench
 from harness.subject import Subject
 from properties import records

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.measure import Row, Samples
-from harness import builder, commands, engine, process
+from harness import commands, engine, process
 from harness.model import BuildOptions
+from harness.running import builder
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILES = Path(__file__).resolve().parent / "dockerfiles"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from harness import dockerfile
 from harness.cache import Cache
-from harness.context import of_directory, of_tree
-from harness.evaluate import BuildState
+from harness.keys.context import of_directory, of_tree
+from harness.keys.evaluate import BuildState
 from harness.model import Edit, EditClass, Entry, File
 
 RUNS = 5

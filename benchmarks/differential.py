@@ -20,12 +20,13 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from harness import commands, engine, process, workshop
-from harness import ground as grounds
-from harness.differential import Verdict
-from harness.dockerfile_cases import Case, cases
+from harness import commands, engine, process
 from harness.errors import LayerProofError
-from harness.ground import BuildFailed, Disagreement, Ground, Seen
+from harness.generated.dockerfile_cases import Case, cases
+from harness.running import ground as grounds
+from harness.running import workshop
+from harness.running.differential import Verdict
+from harness.running.ground import BuildFailed, Disagreement, Ground, Seen
 
 OUT = Path(__file__).resolve().parent / "out" / "differential.json"
 CASES_AT_ONCE = 60

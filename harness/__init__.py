@@ -1,1 +1,1 @@
-"""LayerProof's harness: predicts, drives and observes Docker builds; `properties/` judges what it reports."""
+"""LayerProof's harness: predicts, drives and observes Docker builds; `properties/` judges them."""

@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from harness import cli_check, cli_explain, cli_matrix
+from harness.cli import check_command as cli_check
+from harness.cli import explain_command as cli_explain
+from harness.cli import matrix_command as cli_matrix
 from harness.errors import LayerProofError
 
 INTERRUPTED = 130

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from harness import quirks as quirk_layer
-from harness.causes import Decision, Why, explain_decision
-from harness.evaluate import BuildState, Content, Evaluated, Keyed, evaluate, plan_of
+from harness.keys import quirks as quirk_layer
+from harness.keys.causes import Decision, Why, explain_decision
+from harness.keys.evaluate import BuildState, Content, Evaluated, Keyed, evaluate, plan_of
+from harness.keys.plan import Place, Plan
+from harness.keys.quirks import Quirks, Rules
 from harness.model import Outcome, Prediction, VertexPrediction
-from harness.plan import Place, Plan
-from harness.quirks import Quirks, Rules
 
 Match = Literal["yes", "maybe", "no"]
 _RULES: Final = Rules()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import UsageError
-from harness.roles import Role
+from harness.structure.roles import Role
 
 FILE: Final = "layerproof.toml"
 PYPROJECT: Final = "pyproject.toml"

@@ -16,12 +16,12 @@ from typing import Final
 
 from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped]
 
-from harness import acceptance, instructions, lexer
 from harness.errors import DockerfileSyntaxError
-from harness.instructions import InstructionError
-from harness.lexer import Lexed, LogicalLine
 from harness.model import Declaration, Dockerfile, Instruction, Stage
-from harness.words import NotStringsError, exec_form, split_flags
+from harness.parsing import acceptance, instructions, lexer
+from harness.parsing.instructions import InstructionError
+from harness.parsing.lexer import Lexed, LogicalLine
+from harness.parsing.words import NotStringsError, exec_form, split_flags
 
 DECLARATION_PREFIX: Final = "layerproof:"
 _SENTINEL: Final = "\x00"

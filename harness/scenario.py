@@ -23,25 +23,17 @@ from typing import TypeVar
 
 import docker
 
-from harness import (
-    bases,
-    builder,
-    cache,
-    checkouts,
-    context,
-    engine,
-    foundation,
-    projects,
-    subject,
-    sweep,
-    trees,
-)
+from harness import cache, engine, subject
 from harness.brief import Brief
 from harness.engine import Engine
 from harness.errors import LOG_TAIL_LINES, LayerProofError, ProjectError
-from harness.evaluate import BuildState
+from harness.generated import checkouts, projects, trees
+from harness.judging import foundation
+from harness.judging.report import why_it_failed
+from harness.keys import context
+from harness.keys.evaluate import BuildState
 from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree
-from harness.report import why_it_failed
+from harness.running import bases, builder, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60

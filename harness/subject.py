@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import dockerfile, expansion, instructions
+from harness import dockerfile
 from harness.brief import Brief
 from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
 from harness.model import BuildOptions, Dockerfile, Instruction, Stage
+from harness.parsing import expansion, instructions
 
 NOTHING_SAID = Config()
 _BINARY = re.compile(r"/(?:release|debug|lambda)/(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?=[\s/\"'\]]|$)")

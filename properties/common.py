@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.projects import Blueprint, render
-from harness.report import Row
+from harness.generated.projects import Blueprint, render
+from harness.judging.report import Row
 
 
 def dev_truth(blueprint: Blueprint) -> dict[str, str]:

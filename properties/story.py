@@ -8,10 +8,10 @@ from hypothesis import currently_in_test_context, event
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from harness import checkouts
-from harness.judge import Judge
+from harness.generated import checkouts
+from harness.judging.judge import Judge
+from harness.judging.report import Row, line_of, shown, why_it_failed
 from harness.model import BuildObservation, EditClass, Vertex
-from harness.report import Row, line_of, shown, why_it_failed
 from harness.scenario import Workspace
 from harness.strategies import Plan, State, blueprints, plans
 from harness.subject import Subject

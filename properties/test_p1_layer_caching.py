@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.foundation import among, foundation, worked
-from harness.judge import Judge, Tally
+from harness.judging.foundation import among, foundation, worked
+from harness.judging.judge import Judge, Tally
+from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
-from harness.report import Row
 from harness.scenario import Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,

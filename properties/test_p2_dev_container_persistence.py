@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
-from harness.container_events import ContainerEvent, perform
-from harness.judge import Judge, Tally
+from harness.generated.projects import Blueprint, render
+from harness.judging.judge import Judge, Tally
+from harness.judging.report import Row
 from harness.model import EditClass
-from harness.projects import Blueprint, render
-from harness.report import Row
+from harness.running.container_events import ContainerEvent, perform
+from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
-from harness.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
 from harness.strategies import IDLE_EDITS, SOURCE_EDITS, Plan
 from properties.common import dev_truth, same_lines
 from properties.story import count

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import edits
-from harness.container_events import COMMANDS, ContainerEvent, perform
-from harness.judge import Judge, Tally
+from harness.generated import edits
+from harness.generated.projects import Blueprint, Dependency, Member, render
+from harness.judging.judge import Judge, Tally
+from harness.judging.report import Row
 from harness.model import EditClass
-from harness.projects import Blueprint, Dependency, Member, render
-from harness.report import Row
+from harness.running.container_events import COMMANDS, ContainerEvent, perform
+from harness.running.scripted import DEV_CONTAINER, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
-from harness.scripted import DEV_CONTAINER, Scripted, ScriptRun, scripted
 from properties.common import dev_truth, same_lines
 from properties.story import count
 

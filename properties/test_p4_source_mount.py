@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import trees
-from harness.judge import Judge, Tally
+from harness.generated import trees
+from harness.generated.projects import Blueprint, Member, render
+from harness.generated.source_trees import differences, listed, on_host
+from harness.generated.source_trees import trees as odd_trees
+from harness.judging.judge import Judge, Tally
+from harness.judging.report import Row
 from harness.model import Entry, File
-from harness.projects import Blueprint, Member, render
-from harness.report import Row
+from harness.running.scripted import DEV_CONTAINER, OUTPUTS, Scripted, scripted
 from harness.scenario import Bench
-from harness.scripted import DEV_CONTAINER, OUTPUTS, Scripted, scripted
-from harness.source_trees import differences, listed, on_host
-from harness.source_trees import trees as odd_trees
 from properties.story import count
 
 pytestmark = pytest.mark.property("P4")

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import checkouts, registry
-from harness.checkouts import Checkout, locked
-from harness.foundation import among, dependencies, keeps_compiled_crates, worked
-from harness.judge import Judge, Tally
+from harness.generated import checkouts, registry
+from harness.generated.checkouts import Checkout, locked
+from harness.generated.projects import Blueprint, Unit, render, units
+from harness.judging.foundation import among, dependencies, keeps_compiled_crates, worked
+from harness.judging.judge import Judge, Tally
+from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
-from harness.projects import Blueprint, Unit, render, units
-from harness.report import Row
 from harness.scenario import Bench, Workspace
 from harness.strategies import DEPENDENCY_EDITS, SOURCE_EDITS, Plan, State, Step, tree_of
 from harness.subject import Subject

@@ -4,6 +4,7 @@ and both behave alike on the same event.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,32 +13,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import elf, strategies
-from harness.elf import Elf
-from harness.foundation import worked
-from harness.judge import Judge, Tally
+from harness import strategies
+from harness.generated.projects import Blueprint, render
+from harness.judging import elf
+from harness.judging.elf import Elf
+from harness.judging.foundation import worked
+from harness.judging.judge import Judge, Tally
+from harness.judging.report import Row, why_it_failed
 from harness.model import BuildObservation, EditClass
-from harness.projects import Blueprint, render
-from harness.report import Row, why_it_failed
+from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
-from harness.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.strategies import Plan
 from properties.common import dev_truth, same_lines
 from properties.story import count
 
 pytestmark = pytest.mark.property("P6")
 PACKAGE, ZIP = Path("lambda-package/bootstrap"), Path("lambda-deployment.zip")
+IMAGE_BUILD = re.compile(r"^(#\d+ \S|Step \d+/\d+ :)|load build definition", re.MULTILINE)
+"""What builders of images say, whichever they are and however little of it is shown."""
 EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What a mode made: the zip's and the binary's size in bytes, what the binary is and prints."""
+    """What a mode made: the zip's and the binary's size in bytes, what the binary is and prints.
+
+    `printed` is what the packaged program prints in the dev container, `answered` what the mode's
+    own program does: in dev the one in target/, in prod the image's.
+    """
 
     zipped: int
     size: int
     facts: Elf | None
     printed: str
+    answered: str
 
 
 @given(data=st.data())
@@ -90,24 +99,26 @@ def expect_built(seen: BuildObservation, story: Sequence[str], judge: Judge) -> 
 def package(
     scripts: Scripted, blueprint: Blueprint, profile: str, *, image: str | None = None
 ) -> Package:
-    """Read what was packaged last, and run its program where the mode runs it."""
+    """Read what was packaged last, and run it; and the program where the mode has it."""
     content = (scripts.project / PACKAGE).read_bytes()
     binary = blueprint.members[0].binaries[0]
     if image is None:
-        printed = scripts.printed(binary, profile=profile)
+        answered = scripts.printed(binary, profile=profile)
     else:
-        printed = scripts.workspace.run(image).strip()
+        answered = scripts.workspace.run(image).strip()
     zipped = (scripts.project / ZIP).stat().st_size
-    return Package(zipped, len(content), elf.read(content), printed)
+    printed = scripts.program(f"./{PACKAGE}")
+    return Package(zipped, len(content), elf.read(content), printed, answered)
 
 
 def judge_work(dev: ScriptRun, prod: BuildObservation, story: Sequence[str], judge: Judge) -> None:
     """Dev compiles no more crates than prod and runs no step of an image build."""
     again = set(dev.crates_compiled) - set(prod.crates_compiled)
     steps = [vertex.name for vertex in worked(prod)]
+    built = "one" if IMAGE_BUILD.search(dev.log) else "none"
     rows = [
         Row("crates that only dev compiles", "none", ", ".join(sorted(again)) or "none"),
-        Row("image build in dev", "none", "one" if "load build definition" in dev.log else "none"),
+        Row("image build in dev", "none", built),
         Row("steps that prod executes", "some", "some" if steps else "none"),
     ]
     judge(
@@ -144,8 +155,10 @@ def judge_answers(
     """Both programs say what the current source says, but for how they were compiled."""
     binary = blueprint.members[0].binaries[0]
     rows = [
-        Row("dev prints", dev_truth(blueprint)[binary], dev.printed),
-        Row("prod prints", render(blueprint).binaries[binary], prod.printed),
+        Row("dev's package prints", dev_truth(blueprint)[binary], dev.printed),
+        Row("dev prints", dev_truth(blueprint)[binary], dev.answered),
+        Row("prod's package prints", render(blueprint).binaries[binary], prod.printed),
+        Row("prod's image prints", render(blueprint).binaries[binary], prod.answered),
     ]
     judge(
         "The two modes do not behave alike.",

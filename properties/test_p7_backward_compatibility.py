@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judge import Judge, Tally
-from harness.legacy import (
+from harness.judging.judge import Judge, Tally
+from harness.judging.legacy import (
     CODEBUILD_FILES,
     DEFAULT_TRIPLE,
     METHODS,
@@ -28,10 +28,10 @@ from harness.legacy import (
     State,
     expect,
 )
+from harness.judging.report import Row
 from harness.model import Entry, File
-from harness.report import Row
+from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
-from harness.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.subject import Subject
 from properties.common import same_lines
 from properties.story import count

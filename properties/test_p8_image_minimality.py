@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from harness import dockerfile, strategies
 from harness import subject as subjects
-from harness.image import Image, Reader
-from harness.judge import Judge, Tally
-from harness.minimality import RULES, SECRET_NAME, Expectation, Finding
-from harness.minimality import judge as findings_of
+from harness.generated.projects import render
+from harness.judging.image import Image
+from harness.judging.judge import Judge, Tally
+from harness.judging.minimality import RULES, SECRET_NAME, Expectation, Finding
+from harness.judging.minimality import judge as findings_of
+from harness.judging.report import Row, why_it_failed
 from harness.model import BuildObservation, Dockerfile
-from harness.projects import render
-from harness.report import Row, why_it_failed
+from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan
 from harness.subject import Subject, declared_arguments

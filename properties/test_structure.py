@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness import structure
 from harness.config import Config
-from harness.dockerignore import parse as parse_ignore
+from harness.parsing.dockerignore import parse as parse_ignore
+from harness.structure import checks as structure
 from harness.subject import Subject
 
 WHY_IT_FAILS = "{count} finding(s) in the structure of {path}:\n\n{findings}\n\n{hint}"

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness import ground as grounds
 from harness.engine import Engine
 from harness.errors import CommandError, EnvironmentLacksError
-from harness.ground import Ground
+from harness.running import ground as grounds
+from harness.running.ground import Ground
 
 
 @pytest.fixture(scope="session", params=["own", "newer"])

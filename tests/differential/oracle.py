@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness import dockerfile
+from harness.generated.recipe import NONCE
 from harness.model import BuildOptions, Directory, Entry, File, Link
-from harness.recipe import NONCE
-from harness.workshop import Inputs
+from harness.running.workshop import Inputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from harness import workshop
-from harness.differential import Verdict
-from harness.dockerfile_cases import cases
-from harness.ground import Ground
+from harness.generated.dockerfile_cases import cases
+from harness.running import workshop
+from harness.running.differential import Verdict
+from harness.running.ground import Ground
 
 EXAMPLES = max(5, (settings.default.max_examples if settings.default else 10) // 5)
 """A case is three to five builds: a fifth of what the profile asks of a property."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness import differential, quirks
-from harness.ground import BuildFailed, Disagreement, Ground
+from harness.keys import quirks
 from harness.model import Outcome
+from harness.running import differential
+from harness.running.ground import BuildFailed, Disagreement, Ground
 from tests.differential import oracle
 from tests.differential.oracle import ORACLES, Oracle
 

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import dockerfile, frontend, instructions
-from harness.dockerfile_cases import cases
+from harness import dockerfile
 from harness.errors import CommandError
-from harness.frontend import Target
-from harness.ground import Ground
+from harness.generated.dockerfile_cases import cases
+from harness.generated.recipe import render, with_nonce
 from harness.model import Dockerfile
-from harness.recipe import render, with_nonce
+from harness.parsing import instructions
+from harness.running import frontend
+from harness.running.frontend import Target
+from harness.running.ground import Ground
 from tests.differential.test_generated import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cargo import computed_set
-from harness.context import of_tree
 from harness.errors import UsageError
+from harness.keys.cargo import computed_set
+from harness.keys.context import of_tree
 from harness.model import Entry, File
 
 TREE: dict[str, Entry] = {

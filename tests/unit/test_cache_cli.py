@@ -11,10 +11,10 @@ import pytest
 
 from harness import process
 from harness.__main__ import main
+from harness.cli.states import Where, load
+from harness.keys.plan import Selector
 from harness.model import BuildOptions
-from harness.plan import Selector
-from harness.resolve import probe, unknown_inputs
-from harness.states import Where, load
+from harness.running.resolve import probe, unknown_inputs
 
 DOCKERFILE = """\
 ARG TAG=1

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import dockerfile, dockerignore
+from harness import dockerfile
 from harness.cache import predict
-from harness.context import Context, Record, of_directory, of_tree
 from harness.errors import ProjectError
-from harness.evaluate import BuildState
+from harness.keys.context import Context, Record, of_directory, of_tree
+from harness.keys.evaluate import BuildState
+from harness.keys.plan import Selector
+from harness.keys.selection import select
 from harness.model import Directory, Edit, EditClass, Entry, File, Link, Outcome
-from harness.plan import Selector
-from harness.selection import select
+from harness.parsing import dockerignore
 
 TREE: dict[str, Entry] = {
     "a/file": File(b"content"),

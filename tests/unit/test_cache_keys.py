@@ -9,11 +9,11 @@ import pytest
 
 from harness import dockerfile
 from harness.cache import predict, predict_placed, vertices
-from harness.context import of_tree
-from harness.evaluate import BuildState
+from harness.keys.context import of_tree
+from harness.keys.evaluate import BuildState
+from harness.keys.plan import ImageFacts
+from harness.keys.quirks import Quirks, Rules
 from harness.model import BuildOptions, Directory, Entry, File, Link, Outcome
-from harness.plan import ImageFacts
-from harness.quirks import Quirks, Rules
 
 TREE: Mapping[str, Entry] = {
     "Cargo.toml": File(b"[package]"),

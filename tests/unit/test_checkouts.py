@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import checkouts, edits
 from harness.errors import ProjectError
+from harness.generated import checkouts, edits
+from harness.generated.projects import WORD
 from harness.model import EditClass, File
-from harness.projects import WORD
 
 OFFLINE = Path(__file__).parents[2] / "fixtures" / "hello-offline"
 CHANGING = [

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, dockerfile, roles, structure, structure_docs
+from harness import config, dockerfile
 from harness.errors import UsageError
-from harness.roles import Role
+from harness.structure import checks as structure
+from harness.structure import docs as structure_docs
+from harness.structure import roles
+from harness.structure.roles import Role
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

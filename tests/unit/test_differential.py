@@ -6,10 +6,10 @@ from pathlib import Path
 
 from harness import dockerfile
 from harness.cache import PlacedPrediction, PlannedStep
-from harness.differential import Built, Verdict, compare, names, reported
+from harness.keys.plan import Place
 from harness.model import Outcome, Vertex, VertexPrediction
-from harness.plan import Place
-from harness.workshop import Inputs
+from harness.running.differential import Built, Verdict, compare, names, reported
+from harness.running.workshop import Inputs
 
 TEXT = "FROM base AS one\nWORKDIR /w\nRUN x\nFROM scratch\nCOPY --from=one /f /f\n"
 

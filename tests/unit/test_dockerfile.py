@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import dockerfile, instructions
+from harness import dockerfile
 from harness.errors import DockerfileSyntaxError
 from harness.model import Dockerfile, Flag, Heredoc, Instruction, Mount
+from harness.parsing import instructions
 
 CORPORA = Path(__file__).parents[2] / "fixtures" / "dockerfiles"
 ACCEPTED = sorted((CORPORA / "accepted").glob("*.Dockerfile"))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness import dockerignore, patterns
 from harness.errors import UsageError
-from harness.patterns import PatternError, compile_pattern
+from harness.parsing import dockerignore, patterns
+from harness.parsing.patterns import PatternError, compile_pattern
 
 
 def _sent(text: str, *paths: str) -> list[str]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness import edits, registry
+from harness.generated import edits, registry
+from harness.generated.projects import Blueprint, Dependency, Member, locked, render, units
 from harness.model import EditClass, File, Link
-from harness.projects import Blueprint, Dependency, Member, locked, render, units
 from harness.strategies import (
     DEPENDENCY_EDITS,
     IDLE_EDITS,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import expansion, globs
 from harness.errors import ExpansionError
+from harness.parsing import expansion, globs
 
 VARIABLES = {
     "HOME": "/root",

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness import elf
-from harness.image import Entry, Image, resolve
-from harness.minimality import RULES, Expectation, judge
+from harness.judging import elf
+from harness.judging.image import Entry, Image, resolve
+from harness.judging.minimality import RULES, Expectation, judge
 
 BINARY = "/var/runtime/bootstrap"
 BASE = {"/usr/bin/sh": Entry("/usr/bin/sh", "file", 0o755, 0, 100, digest="sh")}

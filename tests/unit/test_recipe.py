@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from harness import dockerfile
-from harness.dockerfile_cases import Case, cases
-from harness.dockerfile_steps import Dialect
+from harness.generated.dockerfile_cases import Case, cases
+from harness.generated.dockerfile_steps import Dialect
+from harness.generated.recipe import NONCE, Recipe, StageRecipe, Step, Style, render, with_nonce
 from harness.model import Flag, Heredoc
-from harness.recipe import NONCE, Recipe, StageRecipe, Step, Style, render, with_nonce
 
 MODERN = Dialect("base:local", modern=True)
 QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from harness import dockerfile, report
+from harness import dockerfile
+from harness.judging import report
+from harness.judging.report import Row, Violation
 from harness.model import BuildObservation, Outcome, Vertex
-from harness.report import Row, Violation
 
 TEXT = """\
 FROM rust AS base

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import dockerfile, roles
+from harness import dockerfile
 from harness.errors import UsageError
 from harness.model import Dockerfile
-from harness.roles import Role
+from harness.structure import roles
+from harness.structure.roles import Role
 
 ROOT = Path(__file__).parents[2]
 DESIGNS = ROOT / "fixtures" / "dockerfiles" / "designs"

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import compiles, dockerfile, shell
-from harness.shell import Command
+from harness import dockerfile
+from harness.structure import compiles, shell
+from harness.structure.shell import Command
 
 
 def _words(script: str) -> list[str]:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import dockerfile, dockerignore, structure
+from harness import dockerfile
 from harness.model import Dockerfile
-from harness.structure_model import Finding
+from harness.parsing import dockerignore
+from harness.structure import checks as structure
+from harness.structure.rules import Finding
 
 ROOT = Path(__file__).parents[2]
 DESIGNS = ROOT / "fixtures" / "dockerfiles" / "designs"

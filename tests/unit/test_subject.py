@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import dockerfile, foundation, subject
+from harness import dockerfile, subject
 from harness.errors import ProjectError, UsageError
+from harness.judging import foundation
 from harness.model import BuildObservation, Outcome, Vertex
 from harness.subject import Shape
 

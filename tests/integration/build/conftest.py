@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import builder, progress, sweep
+from harness import progress
 from harness.model import BuildObservation, Edit, Outcome, Tree
+from harness.running import builder, sweep
 from harness.scenario import Bench, Workspace
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from harness import builder
 from harness.model import BuildObservation, BuildOptions
+from harness.running import builder
 from tests.integration.build import cargo_projects as cargo
 from tests.integration.build.conftest import Checkout, compiled
 

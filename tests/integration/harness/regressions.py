@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.legacy import Invocation
+from harness.judging.legacy import Invocation
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "fixtures" / "scripts" / "regressions.toml"

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import edits, scenario, subject
+from harness import scenario, subject
 from harness.engine import Engine
-from harness.judge import Judge
+from harness.generated import edits
+from harness.generated.projects import Blueprint, Dependency, Member, render
+from harness.judging.judge import Judge
+from harness.judging.report import PropertyViolation
 from harness.model import EditClass
-from harness.projects import Blueprint, Dependency, Member, render
-from harness.report import PropertyViolation
 from harness.scenario import Workspace
 from harness.strategies import Plan, Step
 from properties import records

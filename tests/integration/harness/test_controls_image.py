@@ -13,11 +13,11 @@ import pytest
 
 from harness import scenario, subject
 from harness.engine import Engine
-from harness.image import Reader
-from harness.judge import Judge
-from harness.minimality import RULES
-from harness.projects import Blueprint, Member, render
-from harness.report import PropertyViolation
+from harness.generated.projects import Blueprint, Member, render
+from harness.judging.judge import Judge
+from harness.judging.minimality import RULES
+from harness.judging.report import PropertyViolation
+from harness.running.images import Reader
 from harness.scenario import Workspace
 from harness.strategies import Plan
 from properties import records

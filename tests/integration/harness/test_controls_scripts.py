@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import edits, scenario, subject
-from harness.container_events import ContainerEvent
+from harness import scenario, subject
 from harness.engine import Engine
-from harness.judge import Judge
-from harness.legacy import Invocation
+from harness.generated import edits
+from harness.generated.projects import Blueprint, Dependency, Member, render
+from harness.judging.judge import Judge
+from harness.judging.legacy import Invocation
+from harness.judging.report import PropertyViolation
 from harness.model import EditClass, File
-from harness.projects import Blueprint, Dependency, Member, render
-from harness.report import PropertyViolation
+from harness.running.container_events import ContainerEvent
+from harness.running.scripted import scripted
 from harness.scenario import Bench
-from harness.scripted import scripted
 from harness.strategies import Plan, Step
 from properties import records
 from properties import test_p2_dev_container_persistence as p2

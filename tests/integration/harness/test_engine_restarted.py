@@ -16,9 +16,9 @@ import pytest
 from harness import commands, process, scenario, subject
 from harness import engine as engines
 from harness.engine import SCRIPTS, Engine, Kind
-from harness.judge import Judge
-from harness.projects import render
-from harness.scripted import scripted
+from harness.generated.projects import render
+from harness.judging.judge import Judge
+from harness.running.scripted import scripted
 from properties import records
 from properties import test_p3_automatic_lifecycle as p3
 

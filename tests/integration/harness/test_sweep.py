@@ -8,8 +8,9 @@ import sys
 import docker
 import pytest
 
-from harness import process, sweep
+from harness import process
 from harness.engine import Engine
+from harness.running import sweep
 from harness.scenario import Bench, new_run_id
 
 

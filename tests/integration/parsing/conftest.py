@@ -15,7 +15,7 @@ import pytest
 from harness import commands, process
 from harness.engine import Engine
 from harness.errors import CommandError, EnvironmentLacksError
-from harness.ground import MODERN_MAJOR, newer_engine
+from harness.running.ground import MODERN_MAJOR, newer_engine
 
 SECONDS = 120.0
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import commands, dockerignore, expansion, process
+from harness import commands, process
 from harness.engine import Engine
 from harness.model import BuildOptions
+from harness.parsing import dockerignore, expansion
 from tests.integration.parsing.conftest import SECONDS, Frontend
 
 VARIABLES = {"HOME": "/root", "EMPTY": "", "TWO": "a  b", "TAG": "v1.2.3"}

@@ -1,0 +1,1 @@
+"""The `layerproof` command: its subcommands and how answers are shown."""

@@ -1,0 +1,43 @@
+"""The subcommand `check`: the structure of a Dockerfile, judged without an engine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness import config, dockerfile
+from harness.errors import CheckFailed, UsageError
+from harness.parsing import dockerignore
+from harness.structure import checks as structure
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand to the command line."""
+    parser = commands.add_parser(
+        "check",
+        help="what in a Dockerfile keeps its layers from being reused",
+        description="Check the structure of a Dockerfile; no engine is needed.",
+    )
+    parser.add_argument("dockerfile", type=Path, nargs="?", default=Path("Dockerfile"))
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> str:
+    """Return a line that nothing was found. Raises CheckFailed with the findings."""
+    path: Path = arguments.dockerfile
+    if not path.is_file():
+        raise UsageError(f"no such Dockerfile: {str(path)!r}")
+    parsed = dockerfile.load(path)
+    said = config.find(path.parent)
+    beside = path.with_name(f"{path.name}.dockerignore")
+    ignore = beside if beside.is_file() else path.with_name(".dockerignore")
+    found = structure.check(
+        parsed,
+        ignore=dockerignore.parse(ignore.read_text()) if ignore.is_file() else None,
+        overrides=said.roles,
+        allowed=said.allowed,
+    )
+    if found:
+        texts = "\n\n".join(structure.render(parsed, finding) for finding in found)
+        raise CheckFailed(texts, count=len(found), path=str(path))
+    return f"{path}: nothing found"

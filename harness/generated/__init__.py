@@ -1,0 +1,1 @@
+"""What scenarios are drawn from: projects, crates, edits, trees, Dockerfiles, as data."""

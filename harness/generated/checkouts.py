@@ -1,0 +1,177 @@
+"""A real project as something to edit: its files, and edits that need no knowledge of it.
+
+What a generated project's output tells, a marker tells here: a word that an edit of the source puts
+into the program, in a section that linkers keep, so that the artifact can be searched for it. The
+working tree is read once and never written. Pure, but for `load`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.errors import ProjectError
+from harness.generated import trees
+from harness.generated.edits import ODD_NAMES
+from harness.generated.projects import WORD
+from harness.model import Edit, EditClass, Entry, File, Tree
+
+LEFT_OUT = ("target", ".git", ".venv", "node_modules")
+CLASSES = (
+    EditClass.SOURCE,
+    EditClass.SOURCE_COMMENT,
+    EditClass.NOTHING,
+    EditClass.MTIME,
+    EditClass.MODE,
+    EditClass.ODD_NAME,
+    EditClass.README,
+    EditClass.MANIFEST_COMMENT,
+    EditClass.PROFILE,
+    EditClass.REVERT,
+)
+MARKER = "layerproof-marker-"
+_MARKED = """
+#[used]
+#[{attribute}]
+static LAYERPROOF: extern "C" fn() = {{
+    extern "C" fn keep() {{
+        std::hint::black_box("{marker}");
+    }}
+    keep
+}};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A state of a real project: what was read, and the edits made since, by path.
+
+    `source` is the file that edits of the source go to, `marker` the word that a program made of
+    this state contains, None before the first such edit. What edits write holds WORD, so that an
+    edited state is its scenario's own while all share what the project's first state compiled.
+    """
+
+    files: tuple[tuple[str, Entry], ...]
+    source: str
+    edited: tuple[tuple[str, Entry], ...] = ()
+    marker: str | None = None
+
+    @property
+    def tree(self) -> Tree:
+        """The whole tree of this state."""
+        return {**dict(self.files), **dict(self.edited)}
+
+
+def load(project: Path) -> Checkout:
+    """Read a project. Raises ProjectError when it has no binary's source to edit."""
+    files = trees.read(project, skip=LEFT_OUT)
+    sources = sorted(
+        (
+            path
+            for path in files
+            if re.search(r"(^|/)src/(main|bin/[^/]+|bin/[^/]+/main)\.rs$", path)
+        ),
+        key=lambda path: (path.count("/"), path),
+    )
+    if not sources:
+        raise ProjectError(
+            f"no binary to edit in {str(project)!r}", context=("expected src/main.rs or src/bin/",)
+        )
+    return Checkout(tuple(sorted(files.items())), sources[0])
+
+
+def locked(now: Checkout) -> frozenset[str]:
+    """Return `name version` of each crate that the lock file takes from elsewhere."""
+    lock = now.tree.get("Cargo.lock")
+    if not isinstance(lock, File):
+        return frozenset()
+    packages = tomllib.loads(lock.content.decode(errors="replace")).get("package", [])
+    return frozenset(f"{p['name']} {p['version']}" for p in packages if "source" in p)
+
+
+def apply(edit_class: EditClass, now: Checkout, choice: int) -> tuple[Edit, Checkout] | None:
+    """Return an edit of the class and the state after it; None where it does not apply."""
+    if edit_class is EditClass.NOTHING:
+        return Edit(edit_class, "nothing"), now
+    if edit_class is EditClass.MTIME:
+        return Edit(edit_class, f"{now.source}: touched", touch=(now.source,)), now
+    made = _change(edit_class, now, choice)
+    if made is None:
+        return None
+    path, entry, marker = made
+    after = replace(
+        now,
+        edited=tuple(sorted({**dict(now.edited), path: entry}.items())),
+        marker=marker or now.marker,
+    )
+    return Edit(edit_class, f"{path}: {edit_class.value}", changes={path: entry}), after
+
+
+def back(now: Checkout, earlier: Checkout) -> tuple[Edit, Checkout]:
+    """Return the edit that leads back to an earlier state."""
+    there: Mapping[str, Entry] = earlier.tree
+    changes = {
+        path: there.get(path)
+        for path in {*now.tree, *there}
+        if now.tree.get(path) != there.get(path)
+    }
+    return Edit(EditClass.REVERT, "back to an earlier state", changes=changes), earlier
+
+
+def _change(
+    edit_class: EditClass, now: Checkout, choice: int
+) -> tuple[str, Entry, str | None] | None:
+    """Return the path an edit writes, what it writes, and the marker it brings."""
+    path, source = now.source, now.tree[now.source]
+    if edit_class is EditClass.ODD_NAME:
+        path = f"{now.source.rpartition('/')[0]}/{ODD_NAMES[choice % len(ODD_NAMES)]}"
+        return path, File(f"odd {len(now.edited)} ".encode() + WORD + b"\n"), None
+    if edit_class is EditClass.README:
+        path = "README.md"
+    elif edit_class in {EditClass.MANIFEST_COMMENT, EditClass.PROFILE}:
+        path = "Cargo.toml"
+    entry = source if path == now.source else now.tree.get(path, File(b""))
+    if not isinstance(entry, File):
+        return None
+    marker = None
+    if edit_class is EditClass.SOURCE:
+        marker = f"{MARKER}{int((now.marker or f'{MARKER}0').removeprefix(MARKER)) + 1}"
+    changed = _rewritten(edit_class, entry, marker, now)
+    return None if changed is None else (path, changed, marker)
+
+
+def _rewritten(
+    edit_class: EditClass, entry: File, marker: str | None, now: Checkout
+) -> File | None:
+    """Return a file as an edit leaves it."""
+    content = entry.content
+    if marker is not None:
+        first = dict(now.files)[now.source]
+        body = first.content if isinstance(first, File) else b""
+        return replace(entry, content=body + _marked(marker, now))
+    if edit_class is EditClass.MODE:
+        return replace(entry, mode=entry.mode ^ 0o111)
+    if edit_class is EditClass.SOURCE_COMMENT:
+        return replace(entry, content=content + b"// " + WORD + b"\n")
+    if edit_class is EditClass.PROFILE:
+        if b"overflow-checks" in content:
+            return None
+        head, setting = b"[profile.release]", b"[profile.release]\noverflow-checks = true # " + WORD
+        there = head in content
+        changed = content.replace(head, setting, 1) if there else content + b"\n" + setting + b"\n"
+        return replace(entry, content=changed)
+    return replace(entry, content=content + b"\n# " + WORD + b"\n")
+
+
+def _marked(marker: str, now: Checkout) -> bytes:
+    """Return Rust that puts the marker into the program; edition 2024 asks for `unsafe(…)`."""
+    manifests = (
+        e.content for p, e in now.files if p.endswith("Cargo.toml") and isinstance(e, File)
+    )
+    attribute = 'link_section = ".init_array"'
+    if any(b'"2024"' in content for content in manifests):
+        attribute = f"unsafe({attribute})"
+    return _MARKED.format(marker=marker, attribute=attribute).encode() + b"// " + WORD + b"\n"

@@ -1,0 +1,1 @@
+"""What observations are judged with: images, binaries, reference models, reports."""

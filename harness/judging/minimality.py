@@ -1,0 +1,227 @@
+"""Judges an image by what Property 8 promises: which of its contents cannot be accounted for.
+
+Pure: an Image and what is known of the project in, findings out. Each finding names a rule, so
+that a report can say which part of the promise is broken and a test can ask for just that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.judging import elf
+from harness.judging.elf import Elf
+from harness.judging.image import Entry, Image, resolve
+
+SIZE_RATIO = 1.02
+LIBRARY_FOLDERS = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/var/runtime/lib",
+    "/var/lang/lib",
+    "/opt/lib",
+)
+NEEDS = re.compile(
+    r"^/(etc/(passwd|group|shadow|gshadow|ssl/.*|pki/.*|ca-certificates/.*|ld\.so\.cache|nsswitch\.conf)"
+    r"|usr/share/(ca-certificates|zoneinfo)/.*|.*/lib[^/]*\.so(\.[0-9.]+)?)$"
+)
+"""What a binary may need to run beside itself: accounts, certificates, time zones, libraries."""
+_TOOLS = re.compile(
+    r"^/(usr/|usr/local/|opt/[^/]+/)?s?bin/(cargo|rustc|rustup|gcc|cc|clang|ld|make|cmake|git)$"
+    r"|/(\.?cargo|\.?rustup)/(bin|toolchains)/"
+)
+_SOURCE = re.compile(
+    r"\.(rs|rlib|rmeta|d)$|/(Cargo\.(toml|lock)|rust-toolchain(\.toml)?|\.git)(/|$)"
+)
+_CACHE = re.compile(
+    r"/(\.fingerprint|incremental|deps)/|/(\.?cargo)/(registry|git)/|^/var/(cache|lib/apt/lists)/"
+    r"|/(pip|npm|\.cache)/"
+)
+SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY)(_|$)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that should not be so. `rule` is a word of RULES, `path` where it was seen."""
+
+    rule: str
+    text: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is known of a production image before it is looked at.
+
+    `binary` is its path, None to take the only program that was added. `allowed` are patterns of
+    further paths that the project declares. `secrets` are values that were given to the build.
+    `machine` is in Lambda's words.
+    """
+
+    machine: str
+    binary: str | None = None
+    allowed: tuple[str, ...] = ()
+    secrets: tuple[bytes, ...] = ()
+
+
+RULES = {
+    "binary": "the program is there, once, and is what the image starts",
+    "toolchain": "no compiler or build tool",
+    "source": "no source file, manifest or compiler output",
+    "cache": "no cache of a package manager or of cargo",
+    "unaccounted": "no file that is neither the binary nor something it needs",
+    "secret": "no secret in a layer, in the environment or in the history",
+    "setuid": "no added file with setuid or setgid",
+    "wasted": "no bytes that a later layer hides",
+    "size": f"the layers weigh at most {SIZE_RATIO} times the binary",
+    "user": "the program does not run as root",
+    "entrypoint": "the entry point is in exec form, so that signals reach the program",
+    "architecture": "the program is of the architecture asked for",
+    "libraries": "every shared library and symbol version the program needs is there",
+    "stripped": "no debug information and no symbol table",
+}
+
+
+def judge(image: Image, expectation: Expectation) -> list[Finding]:
+    """Return what is wrong with an image, most telling first; an empty list is a pass."""
+    programs = {
+        path: facts
+        for path in image.added()
+        if path in image.contents
+        and (facts := elf.read(image.contents[path])) is not None
+        and facts.interpreter is not None
+    }
+    found = [*_program(image, expectation, programs)]
+    binary = expectation.binary or _the_program(image, programs)
+    found += _contents(image, expectation, binary)
+    found += _weight(image, binary)
+    found += _configuration(image)
+    found += _secrets(image, expectation)
+    if binary in programs:
+        found += _runs(image, programs[binary], binary, expectation.machine)
+    return found
+
+
+def _the_program(image: Image, programs: Mapping[str, Elf]) -> str | None:
+    """Return which of the programs that were added is meant: what is started, else the shortest."""
+    started = image.entrypoint or image.command
+    path = resolve(image.files(), started[0]) if started else None
+    if path in programs:
+        return path
+    return min(programs, key=len) if programs else None
+
+
+def _program(
+    image: Image, expectation: Expectation, programs: Mapping[str, Elf]
+) -> Iterator[Finding]:
+    if expectation.binary is not None and expectation.binary not in image.added():
+        yield Finding("binary", "the image adds no such file", expectation.binary)
+    elif not programs and expectation.binary is None:
+        static = [p for p in image.added() if image.contents.get(p, b"").startswith(b"\x7fELF")]
+        if not static:
+            yield Finding("binary", "the image adds no program")
+    elif len(programs) > 1:
+        names = ", ".join(sorted(programs)[:4]) + (", …" if len(programs) > 4 else "")
+        yield Finding("binary", f"the image adds {len(programs)} programs: {names}")
+    started = image.entrypoint or image.command
+    if started and started[0].startswith("/"):
+        files = image.files()
+        target = resolve(files, started[0])
+        if target is None:
+            yield Finding("binary", "the image starts a file that is not there", started[0])
+        elif files[target].kind == "file" and not files[target].mode & 0o001:
+            mode = f"{files[target].mode & 0o7777:04o}"
+            yield Finding("binary", f"not everybody may run it: mode {mode}", started[0])
+
+
+def _contents(image: Image, expectation: Expectation, binary: str | None) -> Iterator[Finding]:
+    for path in sorted(image.base):
+        if _TOOLS.search(path):
+            yield Finding("toolchain", "the runtime stage starts from an image with tools", path)
+            break
+    for path, entry in sorted(image.added().items()):
+        if entry.kind == "file" and entry.mode & 0o6000:
+            yield Finding("setuid", f"mode {entry.mode & 0o7777:04o}", path)
+        if path == binary or any(re.fullmatch(a, path) for a in expectation.allowed):
+            continue
+        if _TOOLS.search(path):
+            yield Finding("toolchain", "a build tool was added", path)
+        elif _SOURCE.search(path):
+            yield Finding("source", "source or compiler output was added", path)
+        elif _CACHE.search(path):
+            yield Finding("cache", "a cache was added", path)
+        elif not NEEDS.match(path) and not _same_file(image, path, binary):
+            yield Finding("unaccounted", "neither the binary nor something it needs", path)
+
+
+def _same_file(image: Image, path: str, binary: str | None) -> bool:
+    """Whether a link is just another name of the binary."""
+    return binary is not None and resolve(image.files(), path) == binary
+
+
+def _weight(image: Image, binary: str | None) -> Iterator[Finding]:
+    wasted = image.wasted()
+    for path, size in sorted(wasted.items()):
+        yield Finding("wasted", f"{size} bytes that a later layer hides or replaces", path)
+    entries: dict[str, Entry] = image.added()
+    if binary is None or binary not in entries:
+        return
+    total = sum(entry.size for layer in image.layers for entry in layer)
+    needs = sum(e.size for p, e in entries.items() if p != binary and NEEDS.match(p))
+    size = entries[binary].size
+    if total - needs > SIZE_RATIO * size:
+        yield Finding(
+            "size", f"the layers weigh {total} bytes beyond the base, the binary {size}", binary
+        )
+
+
+def _configuration(image: Image) -> Iterator[Finding]:
+    user = image.user.partition(":")[0]
+    if user in {"", "0", "root"}:
+        yield Finding("user", f"expected a user other than root, found {image.user!r}")
+    started: Sequence[str] = image.entrypoint or image.command
+    if len(started) >= 2 and started[0].rpartition("/")[2] in {"sh", "bash"} and started[1] == "-c":
+        yield Finding("entrypoint", f"expected the exec form, found {list(started)!r}")
+
+
+def _secrets(image: Image, expectation: Expectation) -> Iterator[Finding]:
+    for variable in image.environment:
+        name, _, value = variable.partition("=")
+        if value and SECRET_NAME.search(name):
+            yield Finding("secret", f"the environment holds {name}")
+    places = {f"history: {line[:60]}": line.encode() for line in image.history}
+    places |= {f"environment: {v.partition('=')[0]}": v.encode() for v in image.environment}
+    places |= {**image.contents, **{f"{path} (hidden)": c for path, c in image.hidden.items()}}
+    for secret in expectation.secrets:
+        for place, content in places.items():
+            if secret in content:
+                yield Finding("secret", "a secret given to the build is in the image", place)
+
+
+def _runs(image: Image, facts: Elf, binary: str, machine: str) -> Iterator[Finding]:
+    if facts.machine != machine:
+        yield Finding("architecture", f"expected {machine}, found {facts.machine}", binary)
+    if facts.debug_info or facts.symbols:
+        what = "debug information" if facts.debug_info else "its symbol table"
+        yield Finding("stripped", f"the binary still has {what}", binary)
+    files = image.files()
+    if facts.interpreter and resolve(files, facts.interpreter) is None:
+        yield Finding("libraries", f"its loader {facts.interpreter} is not in the image", binary)
+    for library, versions in facts.needs:
+        places = (resolve(files, f"{folder}/{library}") for folder in LIBRARY_FOLDERS)
+        place = next((p for p in places if p is not None), None)
+        if place is None:
+            yield Finding("libraries", f"it needs {library}, which is not in the image", binary)
+            continue
+        provided = elf.read(image.contents.get(place, b""))
+        lacking = [v for v in versions if provided is None or v not in provided.provides]
+        if lacking:
+            yield Finding("libraries", f"it needs {', '.join(lacking)} of {library}", place)

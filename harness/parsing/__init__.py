@@ -1,0 +1,1 @@
+"""From text to the model: lines, words, instructions, mounts, variables, ignore files."""

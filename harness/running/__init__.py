@@ -1,0 +1,1 @@
+"""Effects beside `engine` and `scenario`: builds, scripts, containers, sweeping up."""

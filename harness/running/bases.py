@@ -1,0 +1,117 @@
+"""Resolves the images that a Dockerfile starts from to images that an engine has.
+
+An image that the engine lacks is carried from the found engine, or stood in for by ours of the same
+purpose. For generated projects the build image is extended by the registry their crates come from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from harness import engine, subject
+from harness.engine import Engine
+from harness.errors import EnvironmentLacksError, LayerProofError
+from harness.generated import registry, trees
+from harness.model import BuildOptions
+from harness.running import builder
+from harness.subject import Subject
+
+REGISTRY_FOLDER = "/opt/layerproof-registry"
+STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def resolve(
+    on: Engine, under_test: Subject, *, root: Path, say: Callable[[str], None]
+) -> dict[int, str]:
+    """Return, for each stage that starts from an image, the image on the engine to take.
+
+    Generated projects get a build image that holds their registry. An image that nobody has is
+    stood in for by ours of the same purpose.
+    """
+    parsed, arguments = under_test.dockerfile, under_test.options.build_args
+    named = subject.bases(parsed, arguments)
+    compiling = {image for index, image in named.items() if subject.compiles(parsed, index)}
+    chosen: dict[int, str] = {}
+    for index, wanted in named.items():
+        builds = wanted in compiling or is_toolchain(wanted)
+        image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
+        if builds and under_test.project is None:
+            image = with_registry(on, image, root=root, say=say)
+        chosen[index] = image
+    return chosen
+
+
+def is_toolchain(image: str) -> bool:
+    """Whether an image is one of Rust's own: whatever a stage does upon it, it holds the tools."""
+    return image.partition(":")[0].rpartition("/")[2] == "rust"
+
+
+def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], None]) -> str:
+    """Return an image like `image` that takes crates.io's crates from a folder of its own."""
+    base = str(on.client.images.get(image).id)
+    key = hashlib.sha256(f"{base} {sorted(registry.tree().items())}".encode()).hexdigest()[:12]
+    tag = f"layerproof/registry:{key}"
+    if on.has_image(tag):
+        return tag
+    say(f"making {tag}: {image} with the crates of generated projects")
+    folder = root / f"registry-{key}"
+    trees.write(folder / "registry", registry.tree())
+    (folder / "config.toml").write_text(registry.source_config(REGISTRY_FOLDER))
+    (folder / "Dockerfile").write_text(
+        f"FROM {image}\nCOPY registry {REGISTRY_FOLDER}\nCOPY config.toml /.cargo/config.toml\n"
+    )
+    made = builder.build(
+        on,
+        context=folder,
+        dockerfile=folder / "Dockerfile",
+        options=BuildOptions(network="none"),
+        tags=(tag,),
+    )
+    if not made.succeeded:
+        raise LayerProofError(f"could not make {tag}", context=(made.error or "").splitlines())
+    return tag
+
+
+def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], None]) -> str:
+    if on.has_image(wanted):
+        return wanted
+    if on.kind is not engine.Kind.FOUND:
+        with contextlib.suppress(EnvironmentLacksError):
+            found = engine.connect(engine.found_url(), kind=engine.Kind.FOUND, say=say)
+            if engine.carry(found.client, on, wanted, say=say):
+                return wanted
+    engine.ensure_images(on, (stand_in,), say=say)
+    return stand_in
+
+
+def project_options(on: Engine, under_test: Subject, *, image: str, root: Path) -> BuildOptions:
+    """Return the options with what a real project may need: a network, and the machine's CAs.
+
+    The network is `LAYERPROOF_NETWORK`, or the default one where RUN works with it, or the
+    host's.
+    """
+    options = under_test.options
+    network = os.environ.get("LAYERPROOF_NETWORK")
+    if os.environ.get("LAYERPROOF_OFFLINE"):
+        network = "none"
+    if not network:
+        folder = root / f"network-{uuid.uuid4().hex[:8]}"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(f"FROM {image}\nRUN : network {folder.name}\n")
+        tried = builder.build(
+            on, context=folder, dockerfile=folder / "Dockerfile", options=BuildOptions()
+        )
+        network = None if tried.succeeded else "host"
+    bundles = (os.environ.get("LAYERPROOF_CA_BUNDLE"), os.environ.get("SSL_CERT_FILE"), CA_BUNDLE)
+    bundle = next((path for path in bundles if path and Path(path).is_file()), None)
+    secrets_given = dict(options.secrets)
+    if bundle is not None and "id=ca" in under_test.dockerfile.text:
+        secrets_given.setdefault("ca", bundle)
+    return replace(options, network=network, secrets=secrets_given)

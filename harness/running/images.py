@@ -1,0 +1,58 @@
+"""Reads images of an engine by its own archives; what is known of a base is kept for the next."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+
+from harness.engine import Engine
+from harness.judging.image import Archive, Entry, Image, read_archive, stacked
+
+SPOOL_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads images of one engine; what it learnt of a base is kept for the next image upon it."""
+
+    engine: Engine
+    _bases: dict[str, tuple[int, dict[str, Entry], dict[str, bytes]]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def read(self, image_id: str, *, base: str | None) -> Image:
+        """Return an image's contents above `base` (a reference, or None for scratch).
+
+        Raises docker.errors.ImageNotFound when the engine has no such image.
+        """
+        known, files, libraries = self._base(base) if base else (0, {}, {})
+        archive = self._archive(image_id, skip=known)
+        settings = archive.config.get("config") or {}
+        return Image(
+            layers=archive.layers,
+            base=files,
+            contents={**libraries, **archive.contents},
+            hidden=archive.hidden,
+            user=str(settings.get("User") or ""),
+            entrypoint=tuple(settings.get("Entrypoint") or ()),
+            command=tuple(settings.get("Cmd") or ()),
+            environment=tuple(settings.get("Env") or ()),
+            history=tuple(
+                str(h.get("created_by", "")) for h in archive.config.get("history") or ()
+            ),
+        )
+
+    def _base(self, reference: str) -> tuple[int, dict[str, Entry], dict[str, bytes]]:
+        identity = str(self.engine.client.images.get(reference).id)
+        if identity not in self._bases:
+            archive = self._archive(identity, only=".so")
+            count = len(archive.config["rootfs"]["diff_ids"])
+            self._bases[identity] = (count, stacked(archive.layers), dict(archive.contents))
+        return self._bases[identity]
+
+    def _archive(self, identity: str, *, skip: int = 0, only: str = "") -> Archive:
+        with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+            for chunk in self.engine.client.images.get(identity).save():
+                spool.write(chunk)
+            spool.seek(0)
+            return read_archive(spool, skip=skip, only=only)

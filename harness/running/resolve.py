@@ -1,0 +1,111 @@
+"""Finds out by building what a prediction cannot know: the same part of a stage, twice, compared.
+
+For each input that the model knows nothing of, the files it takes are exported from a build of the
+state before and of the state after. The states come back with what was measured in them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from harness import engine
+from harness.engine import Engine
+from harness.errors import CommandError
+from harness.keys.context import of_directory
+from harness.keys.evaluate import BuildState, evaluate
+from harness.keys.plan import Selector
+from harness.keys.quirks import Rules
+from harness.running import builder
+
+TARGET = "layerproof-resolve"
+_TAKEN = "/taken/"
+Unknown = tuple[int, tuple[Selector, ...]]
+
+
+def unknown_inputs(state: BuildState) -> tuple[Unknown, ...]:
+    """Return what the vertices of a build take from stages that the model knows nothing of."""
+    evaluated = evaluate(state, Rules())
+    found: dict[Unknown, None] = {}
+    for keyed in evaluated.keyed:
+        for each, content in zip(keyed.vertex.content_inputs, keyed.inputs, strict=True):
+            untold = content.certainty in ("over", "opaque") and not content.image
+            if each.source.kind == "vertex" and untold:
+                found[int(each.source.name), each.selectors] = None
+    return tuple(found)
+
+
+def probe(state: BuildState, unknown: Unknown) -> str:
+    """Return the Dockerfile that exports, as its last stage, what `unknown` takes."""
+    stage, selectors = unknown
+    lines = [state.dockerfile.text.rstrip("\n"), "", f"FROM scratch AS {TARGET}"]
+    for number, selector in enumerate(selectors):
+        lines.append(f'COPY --from={stage} ["{selector.path}", "{_TAKEN}{number}/"]')
+    return "\n".join([*lines, ""])
+
+
+def resolved(
+    before: BuildState, after: BuildState, project: Path, *, choice: str = "found"
+) -> tuple[BuildState, BuildState]:
+    """Return both states with the outputs measured that neither could be predicted.
+
+    Raises CommandError when a build fails, EnvironmentLacksError when there is no engine.
+    """
+    wanted = [each for each in unknown_inputs(after) if each in unknown_inputs(before)]
+    if not wanted:
+        return before, after
+    with engine.provide(choice, say=_say) as at:
+        return _measured(at, before, project, wanted), _measured(at, after, project, wanted)
+
+
+def _say(text: str) -> None:
+    print(f"[INFO] {text}", file=sys.stderr)
+
+
+def _measured(at: Engine, state: BuildState, project: Path, wanted: list[Unknown]) -> BuildState:
+    outputs: dict[Unknown, bytes] = dict(state.outputs)
+    with _on_disk(state, project) as context:
+        for unknown in wanted:
+            outputs[unknown] = _measure(at, state, context, unknown)
+    return replace(state, outputs=outputs)
+
+
+@contextmanager
+def _on_disk(state: BuildState, project: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="layerproof-resolve-") as folder:
+        context = Path(folder) / Path(folder).name
+        context.mkdir()
+        if state.write_to is not None:
+            state.write_to(context)
+            yield context
+        else:
+            yield project
+
+
+def _measure(at: Engine, state: BuildState, context: Path, unknown: Unknown) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="layerproof-probe-") as folder:
+        dockerfile = Path(folder) / "Dockerfile"
+        dockerfile.write_text(probe(state, unknown), errors="surrogateescape")
+        if state.ignore:
+            dockerfile.with_name("Dockerfile.dockerignore").write_text(
+                state.ignore, errors="surrogateescape"
+            )
+        export = Path(folder) / "out"
+        options = replace(state.options, target=TARGET, no_cache=False, no_cache_filter=())
+        stage = state.dockerfile.stages[unknown[0]]
+        _say(f"building stage {stage.name or stage.index} to see what it writes")
+        built = builder.build(
+            at, context=context, dockerfile=dockerfile, options=options, export_to=export
+        )
+        if not built.succeeded:
+            raise CommandError(
+                f"the build of stage {stage.name or stage.index} failed, so nothing is known of it",
+                argv=("buildx", "build", "--target", TARGET),
+                status=1,
+                log=built.error or built.log,
+            )
+        return of_directory(export).tree_digest("")

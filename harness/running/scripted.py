@@ -1,0 +1,242 @@
+"""Runs the scripts under test in a scenario's project, returns what happened, and judges nothing.
+
+What a script says of its container is one witness; the other is the engine itself, asked for the
+containers that mount the project's directory, whatever they are called and labelled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from harness import dockerfile, process, progress
+from harness import subject as subjects
+from harness.errors import CommandError
+from harness.scenario import Workspace
+
+SCRIPT_SECONDS = 300.0
+BUILD_LAMBDA = "build-lambda.sh"
+DEV_CONTAINER = "dev-container.sh"
+OUTPUTS = ("target", "lambda-package")
+"""The directories that the scripts may write to in a project."""
+PLAIN_USER = 12345
+"""Whom root calls the scripts as where files' owners matter: root's own show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRun:
+    """One call of a script: its words, exit status, and what it wrote."""
+
+    argv: tuple[str, ...]
+    status: int
+    out: str
+    err: str
+    stdout: bytes
+    crates_compiled: tuple[str, ...]
+
+    @property
+    def log(self) -> str:
+        """Everything that it wrote, errors last."""
+        return f"{self.out}{self.err}"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that mounts the project, as the engine tells it."""
+
+    id: str
+    state: str
+    started_at: str
+    image: str
+
+
+class Scripted:
+    """A project and the scripts, on the engine and with the base images of a bench."""
+
+    def __init__(self, workspace: Workspace, *, plain: bool = False) -> None:
+        self.workspace = workspace
+        self.bench = workspace.bench
+        self.project = workspace.context
+        self.environment = script_environment(workspace)
+        self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()
+        if self.uid != os.getuid():
+            self.environment |= _home(self.project.parent / "home", self.bench.engine.buildx)
+            self.hand_over(self.project.parent / "home")
+            self.hand_over(self.project)
+
+    def hand_over(self, folder: Path) -> None:
+        """Make all in a folder the caller's; what it is already stays as it is."""
+        if self.uid == os.getuid():
+            return
+        for path in (folder, *folder.rglob("*")):
+            os.lchown(path, self.uid, self.uid)
+
+    def run(
+        self,
+        script: str,
+        *arguments: str,
+        environment: Mapping[str, str | None] | None = None,
+        limit: float = SCRIPT_SECONDS,
+    ) -> ScriptRun:
+        """Run a script in the project's root, to its end, whatever its status."""
+        argv = (str(self.bench.subject.scripts / script), *arguments)
+        return self.command(argv, environment=environment, limit=limit)
+
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str | None] | None = None,
+        limit: float = SCRIPT_SECONDS,
+    ) -> ScriptRun:
+        """Run any command in the project's root as a user of the scripts would."""
+        done = process.run(
+            self._as_caller(argv), limit=limit, cwd=self.project, env=self._merged(environment)
+        )
+        return _observed(done)
+
+    @contextlib.contextmanager
+    def beside(self, script: str, *arguments: str) -> Iterator[process.Running]:
+        """Run a script beside the block; what is left of it is ended with the block."""
+        argv = (str(self.bench.subject.scripts / script), *arguments)
+        with process.background(
+            self._as_caller(argv), cwd=self.project, env=self._merged(None)
+        ) as running:
+            yield running
+
+    def status(self) -> dict[str, Any]:
+        """Return what `dev-container.sh status --json` says. Raises CommandError for no JSON."""
+        seen = self.run(DEV_CONTAINER, "status", "--json")
+        try:
+            said = json.loads(seen.out)
+        except ValueError as error:
+            raise CommandError(
+                "`status --json` prints no JSON", argv=seen.argv, status=seen.status, log=seen.log
+            ) from error
+        return {**said, "exit": seen.status}
+
+    def containers(self) -> list[Container]:
+        """Return the containers that mount the project, running or not."""
+        client = self.bench.engine.client
+        found = []
+        for summary in client.api.containers(all=True):
+            sources = {mount.get("Source") for mount in summary.get("Mounts") or ()}
+            if str(self.project.resolve()) not in sources:
+                continue
+            with contextlib.suppress(docker.errors.NotFound):
+                facts = client.api.inspect_container(summary["Id"])
+                state = facts["State"]
+                found.append(
+                    Container(facts["Id"], state["Status"], state["StartedAt"], facts["Image"])
+                )
+        return found
+
+    def printed(self, binary: str, *, profile: str = "debug") -> str:
+        """Return what a dev build's binary prints when it is run in the container."""
+        return self.program(f"./target/{profile}/{binary}")
+
+    def program(self, path: str) -> str:
+        """Return what a program of the project's directory prints in the container."""
+        seen = self.run(DEV_CONTAINER, "exec", "--", path)
+        return seen.out.strip() if seen.status == 0 else f"(exit {seen.status}) {seen.log.strip()}"
+
+    def close(self) -> None:
+        """Remove what the scripts made on the engine, by their own means and then by ours."""
+        if self.bench.keep:
+            return
+        with contextlib.suppress(CommandError):
+            self.run(DEV_CONTAINER, "clean")
+        for left in self.containers():
+            with contextlib.suppress(docker.errors.APIError):
+                self.bench.engine.client.api.remove_container(left.id, force=True, v=True)
+        for name in OUTPUTS:
+            shutil.rmtree(self.project / name, ignore_errors=True)
+
+    def _as_caller(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the command as the caller runs it: with access to the engine, as its group has."""
+        if self.uid == os.getuid():
+            return tuple(argv)
+        identity = (f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups")
+        access = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+        return ("setpriv", *identity, *access, "--", *argv)
+
+    def _merged(self, environment: Mapping[str, str | None] | None) -> dict[str, str]:
+        changes = {**self.environment, **(environment or {})}
+        merged = {**self.bench.engine.environment, **changes}
+        return {name: value for name, value in merged.items() if value is not None}
+
+
+@contextlib.contextmanager
+def scripted(workspace: Workspace, *, plain: bool = False) -> Iterator[Scripted]:
+    """Yield the scripts in a workspace's project; what they made goes with the block.
+
+    With `plain` root calls them as a plain user, whose the project then is.
+    """
+    made = Scripted(workspace, plain=plain)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def script_environment(workspace: Workspace) -> dict[str, str | None]:
+    """Return what the scripts are told through their environment.
+
+    The base images are the bench's. Generated projects need no network: their crates lie in the
+    build image.
+    """
+    parsed = dockerfile.parse(workspace.dockerfile.read_text(), path=str(workspace.dockerfile))
+    options = workspace.options
+    images = subjects.bases(parsed, options.build_args)
+    building = [image for index, image in images.items() if subjects.compiles(parsed, index)]
+    running = [image for image in images.values() if image not in building]
+    generated = workspace.bench.subject.project is None
+    return {
+        "LAYERPROOF_DOCKERFILE": str(workspace.dockerfile),
+        "DOCKER_IMAGE": building[0] if building else None,
+        "RUNTIME_IMAGE": running[-1] if running else None,
+        "LAYERPROOF_OFFLINE": "1" if generated else None,
+        "LAYERPROOF_NETWORK": "none" if generated else None,
+        "LAYERPROOF_CA_BUNDLE": "" if generated else None,
+        "CARGO_FLAGS": None,
+        "TARGET_ARCH": None,
+        "NO_COLOR": "1",
+    }
+
+
+def _can_change_user() -> bool:
+    """Whether a command can be run as another user here (util-linux)."""
+    return shutil.which("setpriv") is not None
+
+
+def _home(home: Path, buildx: Path) -> dict[str, str | None]:
+    """Make a home directory with buildx in it; return the environment that leads there."""
+    plugins = home / ".docker" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-buildx").symlink_to(buildx)
+    return {
+        "HOME": str(home),
+        "LAYERPROOF_HOME": str(home / "layerproof"),
+        "DOCKER_CONFIG": None,
+        "XDG_CACHE_HOME": None,
+        "XDG_RUNTIME_DIR": str(home),
+    }
+
+
+def _observed(done: process.Completed) -> ScriptRun:
+    return ScriptRun(
+        argv=done.argv,
+        status=done.status,
+        out=done.out,
+        err=done.err,
+        stdout=done.stdout,
+        crates_compiled=progress.compiled_in(f"{done.out}\n{done.err}"),
+    )

@@ -1,0 +1,252 @@
+"""Structure rules about layers: what is copied when, and what makes every build start over."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from harness.model import Instruction
+from harness.parsing import instructions
+from harness.structure import sources
+from harness.structure.rules import Facts, Found, Rule
+from harness.structure.stagegraph import Step
+
+_VOLATILE: Final = re.compile(
+    r"(.*_)?(BUILD|COMMIT|GIT|VCS|CI|SOURCE|RELEASE|JOB|PIPELINE|RUN)_?"
+    r"(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID|NUMBER|NUM|BRANCH|TAG|DESCRIBE)"
+    r"|((APP|PACKAGE|CRATE|SERVICE|IMAGE|LAMBDA|FUNCTION)_)?VERSION"
+    r"|(.*_)?(TIMESTAMP|CACHE_?BUST(ER)?|COMMIT|REVISION|NONCE|DATE|NOW)(_.*)?",
+    re.IGNORECASE,
+)
+_UNNEEDED: Final = re.compile(
+    r"(README|CHANGELOG|CONTRIBUTING|LICENSE|NOTICE)(\.\w+|\*|\.\*)?|.*\.md|docs?|tests?|benches"
+    r"|examples|Makefile|Dockerfile.*|\.git|\.github|scripts|assets|static|templates|migrations"
+    r"|deploy|infra|docker",
+    re.IGNORECASE,
+)
+_URL: Final = re.compile(r"(https?|git|ssh)://|git@")
+
+
+def _single_stage(facts: Facts) -> Found:
+    if len(facts.dockerfile.stages) == 1 and facts.main is not None:
+        yield facts.dockerfile.stages[0].line, "the only stage both compiles and is shipped"
+
+
+def _no_dependency_layer(facts: Facts) -> Found:
+    if facts.builds and not facts.dependency_steps:
+        yield (
+            facts.builds[0].instruction.line,
+            "dependencies are compiled in the same RUN as the project's source",
+        )
+
+
+def _manifests_after_source(facts: Facts) -> Found:
+    """The source arrives, and no COPY of the manifests alone came before it."""
+    for step in facts.building:
+        is_copy = step.instruction.keyword in ("COPY", "ADD")
+        manifests = step.from_stages or any(sources.is_manifest(path) for path in step.copied)
+        if step.brings_source and is_copy:
+            yield step.instruction.line, f"{_text(step)} brings in the source before any manifest"
+        if step.brings_source or (is_copy and manifests):
+            return
+
+
+def _source_before_dependencies(facts: Facts) -> Found:
+    for step in facts.above_dependencies:
+        if step.brings_source and step.instruction.keyword in ("COPY", "ADD"):
+            yield (
+                step.instruction.line,
+                f"{_text(step)} stands above the compilation of the dependencies",
+            )
+    for position in facts.dependency_steps:
+        step = facts.building[position]
+        if step.brings_source:
+            yield (
+                step.instruction.line,
+                "the compilation of the dependencies has the source mounted",
+            )
+
+
+def _unneeded_before_dependencies(facts: Facts) -> Found:
+    for step in facts.above_dependencies:
+        for path in step.copied:
+            name = path.rstrip("/").rpartition("/")[2]
+            if not step.brings_source and _UNNEEDED.fullmatch(name):
+                yield (
+                    step.instruction.line,
+                    f"{path!r} is copied above the compilation of the dependencies",
+                )
+
+
+def _volatile_above_dependencies(facts: Facts) -> Found:
+    """A build date or commit in the environment of a RUN at or above the dependencies.
+
+    Without a dependency layer, everything up to the compilation counts.
+    """
+    steps = facts.building
+    positions = facts.dependency_steps or tuple(n for n, s in enumerate(steps) if s.builds)[:1]
+    if not positions:
+        return
+    for number, step in enumerate(steps[: positions[-1]]):
+        for name in _volatile_names(step.instruction, facts.dockerfile.escape):
+            reached = [s for s in steps[number + 1 : positions[-1] + 1] if _sees(step, s)]
+            if any(s.instruction.keyword == "RUN" for s in reached):
+                yield (
+                    step.instruction.line,
+                    f"{step.instruction.keyword} {name} changes with every build and is in the "
+                    "environment of every RUN below it",
+                )
+
+
+def _sees(step: Step, later: Step) -> bool:
+    return step.instruction.keyword == "ENV" or step.stage == later.stage
+
+
+def _volatile_names(instruction: Instruction, escape: str) -> list[str]:
+    if instruction.keyword not in ("ARG", "ENV"):
+        return []
+    found = []
+    for name, value in instructions.assignments(instruction, escape=escape):
+        is_env = instruction.keyword == "ENV"
+        names = re.findall(r"\$\{?(\w+)", value or "") if is_env else [name]
+        if any(_VOLATILE.fullmatch(each) for each in names):
+            found.append(name)
+    return found
+
+
+def _remote_above_dependencies(facts: Facts) -> Found:
+    for step in facts.above_dependencies or facts.building:
+        if step.instruction.keyword == "ADD" and not step.instruction.flag("checksum"):
+            names = instructions.transfer_of(step.instruction).sources
+            for source in names:
+                if _URL.match(source):
+                    yield step.instruction.line, f"ADD {source} is fetched again at every build"
+
+
+def _git_directory(facts: Facts) -> Found:
+    for steps in facts.graph.steps:
+        for step in steps:
+            if any(path.strip("./") == "git" for path in step.copied):
+                yield step.instruction.line, "COPY brings in .git, which every commit changes"
+
+
+def _ignore_file(facts: Facts) -> Found:
+    """The whole context is read, and what no build needs is not ignored."""
+    if facts.ignore is None:
+        return
+    whole = next((s for steps in facts.graph.steps for s in steps if _takes_whole_context(s)), None)
+    if whole is None:
+        return
+    for name, inside in (("target", "target/release/app"), (".git", ".git/HEAD")):
+        if not facts.ignore.excludes(inside):
+            yield (
+                whole.instruction.line,
+                f"{name}/ is not ignored, and {_text(whole)} reads the whole context",
+            )
+
+
+def _takes_whole_context(step: Step) -> bool:
+    return any(path in sources.WHOLE for path in step.copied)
+
+
+def _unpinned_base(facts: Facts) -> Found:
+    names = {stage.name for stage in facts.dockerfile.stages}
+    declared = {
+        name
+        for arg in facts.dockerfile.global_args
+        for name, _ in instructions.assignments(arg, escape=facts.dockerfile.escape)
+    }
+    for stage in facts.dockerfile.stages:
+        image = facts.graph.bases[stage.index]
+        unknown = [n for n in re.findall(r"\$\{?(\w+)", stage.base) if n not in declared]
+        unknown = [
+            n for n in unknown if not re.match(r"(BUILD|TARGET)(PLATFORM|OS|ARCH|VARIANT)", n)
+        ]
+        if unknown and ":-" not in stage.base:
+            yield stage.line, f"FROM {stage.base}: no ARG {unknown[0]} stands before the first FROM"
+        elif facts.graph.parents[stage.index] is None and image not in names | {"scratch", ""}:
+            tag = image.rpartition("/")[2].partition(":")[2]
+            if "@" not in image and tag in ("", "latest") and "$" not in image:
+                yield stage.line, f"FROM {image} names no version"
+
+
+def _text(step: Step) -> str:
+    instruction = step.instruction
+    if instruction.keyword == "RUN":
+        return "RUN with the context mounted"
+    return f"{instruction.keyword} {instruction.value}"
+
+
+RULES: Final = (
+    Rule(
+        "single-stage",
+        "The image that is shipped holds compiler, source and everything that was compiled.",
+        "Compile in one stage; start another from a small image and COPY --from the binary.",
+        "FROM rust:1.85\nCOPY . .\nRUN cargo build --release",
+        _single_stage,
+    ),
+    Rule(
+        "no-dependency-layer",
+        "Every edit of the source compiles every dependency again.",
+        "Copy manifests and lock file first, compile the dependencies from them (cargo chef cook, "
+        "or cargo build with stand-ins for the source), then copy the source.",
+        "COPY . .\nRUN cargo build --release",
+        _no_dependency_layer,
+    ),
+    Rule(
+        "manifests-after-source",
+        "A layer below the source is built again by every edit of it, whatever it holds.",
+        "COPY Cargo.toml Cargo.lock before anything of the source.",
+        "COPY . .\nCOPY Cargo.toml Cargo.lock ./",
+        _manifests_after_source,
+    ),
+    Rule(
+        "source-before-dependencies",
+        "The dependency layer is keyed by the source: every edit compiles every dependency again.",
+        "Move the COPY of the source below the compilation of the dependencies.",
+        "COPY . .\nRUN cargo chef cook --release --recipe-path recipe.json",
+        _source_before_dependencies,
+    ),
+    Rule(
+        "unneeded-before-dependencies",
+        "An edit of a file that no dependency needs compiles every dependency again.",
+        "Copy it where it is needed, below the compilation of the dependencies.",
+        "COPY Cargo.toml Cargo.lock README.md ./",
+        _unneeded_before_dependencies,
+    ),
+    Rule(
+        "volatile-above-dependencies",
+        "An ARG or ENV is part of the key of every later RUN, used or not.",
+        "Declare it below the last RUN that does without it, or make it a LABEL of the runtime.",
+        "ARG GIT_SHA\nRUN cargo chef cook --release",
+        _volatile_above_dependencies,
+    ),
+    Rule(
+        "remote-above-dependencies",
+        "What is behind the address may change at any time, and everything below is built again.",
+        "Pin it: ADD --checksum=sha256:…, or fetch a fixed version in a RUN.",
+        "ADD https://example.invalid/tool.tar.gz /opt/",
+        _remote_above_dependencies,
+    ),
+    Rule(
+        "git-directory",
+        "Every commit, fetch or branch switch changes .git and with it every layer below.",
+        "Pass what is needed of it as a build argument, below the dependencies.",
+        "COPY .git .git",
+        _git_directory,
+    ),
+    Rule(
+        "ignore-file",
+        "They are sent to the engine with each build, change all the time, and end in layers.",
+        "Write target/ and .git into .dockerignore.",
+        "COPY . .    # and no .dockerignore",
+        _ignore_file,
+    ),
+    Rule(
+        "unpinned-base",
+        "The same commit builds differently tomorrow, and a new base starts every layer over.",
+        "Name a version: rust:1.85-slim-bookworm, or a digest; declare ARGs of FROM before it.",
+        "FROM rust:latest",
+        _unpinned_base,
+    ),
+)

@@ -1,0 +1,112 @@
+"""Structure rules about what the binary needs to start: a loader, a libc, the right processor."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from harness.structure.rules import Facts, Found, Rule
+
+_NO_GLIBC: Final = re.compile(r"scratch|.*distroless/static.*|(.*/)?(alpine|busybox:musl)([:@].*)?")
+_NEW_GLIBC: Final = re.compile(
+    r"(.*/)?(rust:(?!.*(alpine|bullseye|buster)).*|(debian|ubuntu):(bookworm|trixie|12|13|22|24).*)"
+)
+_OLD_GLIBC: Final = re.compile(
+    r".*(provided|amazonlinux|aws-lambda-provided):(al2(?!023).*|2(?!\d).*)"
+    r"|(.*/)?(debian|ubuntu|centos):(buster|bullseye|10|11|18|20|focal|bionic|7).*"
+    r"|.*distroless/.*debian1[01].*"
+)
+_PROCESSORS: Final = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "amd64", "amd64": "amd64"}
+_PROCESSOR: Final = re.compile(r"aarch64|arm64|x86[_-]64|amd64")
+
+
+def _wrong_libc(facts: Facts) -> Found:
+    """A binary for glibc goes into an image that has none."""
+    if facts.main is None or facts.runtime is None or facts.one_stage:
+        return
+    if facts.graph.is_export(facts.runtime):
+        return
+    base = facts.graph.base_image(facts.main)
+    image = facts.graph.base_image(facts.runtime)
+    compiles_for_glibc = re.match(r"(.*/)?rust:", base) and "alpine" not in base
+    if not compiles_for_glibc or not _NO_GLIBC.fullmatch(image):
+        return
+    calls = [call for step in facts.builds for call in step.compiled]
+    settings = " ".join(f"{k}={v}" for call in calls for k, v in call.settings.items())
+    if calls and not re.search(r"musl|crt-static|target=\S*\$|CARGO_BUILD_TARGET", settings):
+        yield (
+            facts.dockerfile.stages[facts.runtime].line,
+            f"{image} has no glibc, and {base} compiles for it",
+        )
+
+
+def _glibc_too_new(facts: Facts) -> Found:
+    """Since 2.34 the threads live in libc itself: what is linked against it starts on no older."""
+    if facts.main is None or facts.runtime is None or facts.one_stage:
+        return
+    base = facts.graph.base_image(facts.main)
+    image = facts.graph.base_image(facts.runtime)
+    calls = [call for step in facts.builds for call in step.compiled]
+    words = " ".join(word for call in calls for word in call.command.words)
+    settings = " ".join(value for call in calls for value in call.settings.values())
+    elsewhere = re.search(r"musl|crt-static|zigbuild|lambda build|\$", f"{words} {settings}")
+    if calls and _NEW_GLIBC.fullmatch(base) and _OLD_GLIBC.fullmatch(image) and not elsewhere:
+        yield (
+            facts.dockerfile.stages[facts.runtime].line,
+            f"{image} has a glibc before 2.34, and {base} links against a later one",
+        )
+
+
+def _other_processor(facts: Facts) -> Found:
+    if facts.main is None or facts.runtime is None:
+        return
+    made = _of_build(facts, facts.main)
+    chain = facts.graph.chain(facts.runtime)
+    stages = [facts.dockerfile.stages[index] for index in chain]
+    found = [_processor(s.platform or "") or _processor(facts.graph.bases[s.index]) for s in stages]
+    runs = next((each for each in found if each), None)
+    if made and runs and made != runs:
+        yield stages[-1].line, f"the image is for {runs}, the binary for {made}"
+
+
+def _of_build(facts: Facts, main: int) -> str | None:
+    """Return the processor that the project is compiled for, if the Dockerfile fixes it."""
+    for step in facts.builds:
+        for call in step.compiled:
+            target = call.settings.get("target", "")
+            flags = [word for word in call.command.words if word in ("--arm64", "--x86-64")]
+            for text in (target, *flags):
+                if _processor(text):
+                    return _processor(text)
+    platforms = [facts.dockerfile.stages[index].platform or "" for index in facts.graph.chain(main)]
+    return next((_processor(p) for p in platforms if _processor(p)), None)
+
+
+def _processor(text: str) -> str | None:
+    found = _PROCESSOR.search(text)
+    return _PROCESSORS[found[0].replace("-", "_")] if found else None
+
+
+RULES: Final = (
+    Rule(
+        "libc-missing",
+        "The loader of the binary is not there: it does not start.",
+        "Compile for musl (--target x86_64-unknown-linux-musl), or ship in an image with glibc.",
+        'FROM rust:1.85 AS build\n…\nFROM scratch\nENTRYPOINT ["/app"]',
+        _wrong_libc,
+    ),
+    Rule(
+        "glibc-too-new",
+        "`GLIBC_2.34 not found` at the first invocation: the function never starts.",
+        "Compile on an image no newer than the runtime, with cargo zigbuild, or for musl.",
+        "FROM rust:1.85-bookworm AS build\n…\nFROM public.ecr.aws/lambda/provided:al2",
+        _glibc_too_new,
+    ),
+    Rule(
+        "other-processor",
+        "`exec format error` at the first invocation: the function never starts.",
+        "Let target and platform agree, or take both from TARGETARCH.",
+        "RUN cargo lambda build --arm64\n…\nFROM --platform=linux/amd64 debian:12",
+        _other_processor,
+    ),
+)
