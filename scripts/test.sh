@@ -4,7 +4,8 @@
 # USAGE
 #   test.sh [PYTEST-ARGUMENTS...]
 #
-# With CI=true the properties run in the ci profile.
+# LAYERPROOF_PROFILE names the profile of the properties: dev (10 scenarios a test, the default), ci (100), nightly (1000).
+# With CI=true a missing engine fails the tests that need one.
 # Exit codes: pytest's (0 passed, 1 failed, 2 interrupted, 4 usage), 3 where the environment lacks something.
 
 set -Eeuo pipefail
@@ -25,7 +26,8 @@ ROOT="${SCRIPTS%/*}"
 # test_arguments: what pytest is given before the caller's own.
 test_arguments() {
   printf '%s\n' -n 2
-  [ "${CI:-}" != true ] || printf '%s\n' --hypothesis-profile=ci --require-engine
+  printf '%s\n' "--hypothesis-profile=${LAYERPROOF_PROFILE:-dev}"
+  [ "${CI:-}" != true ] || printf '%s\n' --require-engine
 }
 
 main() {

@@ -100,14 +100,5 @@ def _remove(
         name = str(facts["Name"]).lstrip("/")
         config = facts["Config"]
         assert isinstance(config, dict)  # noqa: S101
-        host = facts["HostConfig"]
-        api.create_container_from_config(  # type: ignore[no-untyped-call]
-            {
-                "Image": facts["Image"],
-                "Cmd": config["Cmd"],
-                "Entrypoint": config["Entrypoint"],
-                "Labels": config["Labels"],
-                "HostConfig": host,
-            },
-            name=name,
-        )
+        created = {**config, "Image": facts["Image"], "HostConfig": facts["HostConfig"]}
+        api.create_container_from_config(created, name=name)  # type: ignore[no-untyped-call]
