@@ -32,7 +32,8 @@ from harness.judging import foundation
 from harness.judging.report import why_it_failed
 from harness.keys import context
 from harness.keys.evaluate import BuildState
-from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree
+from harness.keys.quirks import Rules
+from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree, VertexPrediction
 from harness.running import bases, builder, sweep
 from harness.subject import Subject
 
@@ -158,17 +159,26 @@ class Workspace:
             ignore=under_test.ignore,
         )
 
+    def predictions(self) -> tuple[VertexPrediction, ...]:
+        """Return what the cache model says of the last build, given those before it.
+
+        Raises LayerProofError where the model cannot say. It knows nothing of other scenarios'
+        builds: what it calls executed may be cached thanks to them, never the reverse.
+        """
+        *history, last = self._states
+        rules = Rules.of_engine(self.bench.engine.version)
+        return cache.predict(history, last, rules=rules).vertices
+
     def reasons(self, lines: Iterable[int]) -> list[str]:
         """Return why, after the cache model, the last build executed the steps at these lines."""
         wanted = set(lines)
-        *history, last = self._states
         try:
-            predicted = cache.predict(history, last)
+            predicted = self.predictions()
         except LayerProofError as error:
             return [f"(the cache model cannot say: {error.message})"]
         return [
             f"line {vertex.line}: {cause.text}"
-            for vertex in predicted.vertices
+            for vertex in predicted
             if vertex.line in wanted
             for cause in vertex.because[:2]
         ]

@@ -8,10 +8,12 @@ from hypothesis import currently_in_test_context, event
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from harness.errors import LayerProofError
 from harness.generated import checkouts
+from harness.judging.foundation import worked
 from harness.judging.judge import Judge
 from harness.judging.report import Row, line_of, shown, why_it_failed
-from harness.model import BuildObservation, EditClass, Vertex
+from harness.model import BuildObservation, EditClass, Outcome, Vertex
 from harness.scenario import Workspace
 from harness.strategies import Plan, State, blueprints, plans
 from harness.subject import Subject
@@ -61,6 +63,32 @@ def expect_cached(
         rows=[Row(vertex.name, "cached", shown(vertex.outcome)) for vertex in ran],
         lines=lines,
         because=workspace.reasons(lines) if ran else (),
+    )
+
+
+def expect_predicted(
+    seen: BuildObservation, story: Sequence[str], judge: Judge, workspace: Workspace
+) -> None:
+    """Nothing is executed that the cache model predicts to be cached.
+
+    That is how a false `depends-on` declaration is found: the model believes it, the engine does
+    not. What the model cannot say is counted and not judged.
+    """
+    try:
+        predicted = {p.line: p for p in workspace.predictions() if p.prediction is Outcome.CACHED}
+    except LayerProofError:
+        count("the cache model cannot say")
+        return
+    ran = [v for v in worked(seen) if line_of(judge.dockerfile, v) in predicted]
+    declared = [d.line for d in judge.dockerfile.declarations]
+    judge(
+        "The engine executed what the cache model predicts to be cached.",
+        holds=not ran,
+        scenario=story,
+        rows=[Row(vertex.name, "cached", shown(vertex.outcome)) for vertex in ran],
+        lines=[*lines_of(ran, judge), *declared],
+        hint="A `depends-on` declaration leaves out what the last edit changed, or a step above "
+        "writes something else each time it runs.",
     )
 
 

@@ -22,7 +22,7 @@ from harness.strategies import (
     tree_of,
 )
 from harness.subject import Subject
-from properties.story import any_plan, count, expect_cached, expect_success
+from properties.story import any_plan, count, expect_cached, expect_predicted, expect_success
 
 pytestmark = pytest.mark.property("P1")
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
@@ -59,6 +59,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
         expect_cached(
             f"After {step!r} the base stage was executed again.", ran, story, judge, workspace
         )
+        expect_predicted(now, story, judge, workspace)
         if same_as < number:
             expect_nothing(seen[states.index(same_as)], now, story, judge, workspace)
         seen.append(now)

@@ -18,7 +18,14 @@ from harness.model import BuildObservation, EditClass
 from harness.scenario import Bench, Workspace
 from harness.strategies import DEPENDENCY_EDITS, SOURCE_EDITS, Plan, State, Step, tree_of
 from harness.subject import Subject
-from properties.story import any_plan, count, expect_cached, expect_success, lines_of
+from properties.story import (
+    any_plan,
+    count,
+    expect_cached,
+    expect_predicted,
+    expect_success,
+    lines_of,
+)
 
 pytestmark = pytest.mark.property("P5")
 EDITS = (*SOURCE_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
@@ -75,6 +82,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
             )
         elif step.edit.edit_class in DEMANDING and places:
             expect_rebuilt(step, now, places, story, judge)
+        expect_predicted(now, story, judge, workspace)
         expect_crates(
             step,
             now,

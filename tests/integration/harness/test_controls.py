@@ -126,3 +126,58 @@ def test_a_good_dockerfile_passes(
 def test_every_property_judged_here_has_a_negative_control() -> None:
     """A property that nothing fails proves nothing."""
     assert {violated(path) for path in BROKEN} >= set(JUDGES)
+
+
+PLANNED = """\
+FROM rust:1.85-slim-bookworm AS base
+WORKDIR /src
+
+# layerproof: depends-on Cargo.toml Cargo.lock rust-toolchain.toml
+FROM base AS planner
+COPY . /in
+RUN mkdir /plan && cd /in && for f in {plan}; do [ ! -e "$f" ] || cp "$f" /plan/; done
+
+FROM base AS dependencies
+COPY --from=planner /plan/ ./
+RUN rm -f main.rs && mkdir -p src && echo 'fn main() {{}}' > src/main.rs && touch src/lib.rs \\
+ && cargo build --release --locked && rm -rf src
+
+FROM dependencies AS build
+COPY src ./src
+RUN find src -name '*.rs' -exec touch {{}} + && cargo build --release --locked \\
+ && strip -o /app target/release/app
+
+FROM debian:bookworm-slim AS runtime
+COPY --from=build /app /usr/local/bin/app
+USER 65534
+ENTRYPOINT ["/usr/local/bin/app"]
+"""
+DECLARED = "Cargo.toml Cargo.lock rust-toolchain.toml"
+
+
+def test_a_false_declaration_is_refuted_by_the_edit_that_it_leaves_out(
+    tmp_path: Path, open_workspace: Callable[[Path], Workspace]
+) -> None:
+    """The plan also holds src/main.rs, and says that it does not."""
+    path = tmp_path / "false.Dockerfile"
+    path.write_text(PLANNED.format(plan=f"{DECLARED} src/main.rs"))
+    with pytest.raises(PropertyViolation) as caught:
+        p1.judge_plan(
+            course((EditClass.README, EditClass.SOURCE_COMMENT)),
+            open_workspace(path),
+            judge=judge_of(path, "P1"),
+        )
+    text = str(caught.value)
+    assert "The engine executed what the cache model predicts to be cached." in text
+    assert "-> 4 | # layerproof: depends-on Cargo.toml" in text.replace("->  4", "-> 4")
+    assert "src/main.rs: comment changed" in text
+
+
+def test_a_true_declaration_is_believed_and_kept(
+    tmp_path: Path, open_workspace: Callable[[Path], Workspace]
+) -> None:
+    """Nothing below the planner is executed after edits of what it does not depend on."""
+    path = tmp_path / "true.Dockerfile"
+    path.write_text(PLANNED.format(plan=DECLARED))
+    plan = course((EditClass.README, EditClass.SOURCE_COMMENT))
+    p1.judge_plan(plan, open_workspace(path), judge=judge_of(path, "P1"))
