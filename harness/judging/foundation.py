@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from harness.judging.positions import positions
 from harness.model import BuildObservation, Dockerfile, Instruction, Outcome, Stage, Vertex
 from harness.parsing import instructions
 from harness.structure import roles
 from harness.structure.roles import Role
 
 BASE_NAMES = ("base", "toolchain")
-STEPS = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
 
 Overrides = Mapping[str, str] | None
 Place = tuple[str | None, int | None]
@@ -79,8 +79,9 @@ def keeps_compiled_crates(dockerfile: Dockerfile) -> bool:
 
 def _steps(dockerfile: Dockerfile) -> Iterator[tuple[Stage, Place, Instruction]]:
     """Yield every instruction that BuildKit numbers, with the place that it gives it."""
+    known = positions(dockerfile)
     for stage in dockerfile.stages:
-        name = (stage.name or f"stage-{stage.index}").lower()
-        steps = (i for i in stage.instructions if i.keyword in STEPS)
-        for position, instruction in enumerate(steps, 2):
-            yield stage, (name, position), instruction
+        for instruction in stage.instructions:
+            if instruction.line in known:
+                name, position = known[instruction.line]
+                yield stage, (name.lower(), position), instruction

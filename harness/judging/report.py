@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from harness.judging.positions import positions, stage_name
 from harness.model import BuildObservation, Dockerfile, Outcome, Vertex
 
 CONTEXT_LINES = 2
@@ -112,22 +113,15 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 def line_of(dockerfile: Dockerfile, vertex: Vertex) -> int | None:
-    """Return the line of the instruction that a vertex ran, None for internal ones.
-
-    A stage's vertices are numbered over FROM and the instructions that make a vertex or would:
-    RUN, COPY, ADD and WORKDIR.
-    """
+    """Return the line of the instruction that a vertex ran, None for internal ones."""
     if vertex.stage is None or vertex.position is None:
         return None
-    for stage in dockerfile.stages:
-        if (stage.name or f"stage-{stage.index}").lower() != vertex.stage:
-            continue
-        if vertex.position == 1:
-            return stage.line
-        steps = [i for i in stage.instructions if i.keyword in {"RUN", "COPY", "ADD", "WORKDIR"}]
-        if vertex.position - 2 < len(steps):
-            return steps[vertex.position - 2].line
-    return None
+    place = (vertex.stage.lower(), vertex.position)
+    for line, (stage, position) in positions(dockerfile).items():
+        if (stage.lower(), position) == place:
+            return line
+    named = (s for s in dockerfile.stages if stage_name(s, dockerfile).lower() == place[0])
+    return next((s.line for s in named), None) if vertex.position == 1 else None
 
 
 def shown(outcome: Outcome) -> str:

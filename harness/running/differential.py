@@ -15,16 +15,15 @@ from pathlib import Path
 from harness import commands, process, progress
 from harness.cache import Cache, PlacedPrediction
 from harness.engine import Engine
-from harness.generated.recipe import VERTEX_KEYWORDS
+from harness.judging.positions import positions, stage_name
 from harness.keys.context import of_directory
 from harness.keys.evaluate import BuildState
 from harness.keys.plan import ImageFacts
 from harness.keys.quirks import ALL, Quirks, Rules
-from harness.model import Dockerfile, Outcome, Stage, Vertex
+from harness.model import Outcome, Vertex
 from harness.running.workshop import Inputs, Workshop
 
 BUILD_SECONDS = 120.0
-SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,68 +117,13 @@ def judge(
 # --- Lining up ---------------------------------------------------------------------------------
 
 
-def names(truth: Dockerfile) -> dict[int, tuple[str, int]]:
-    """Return BuildKit's stage name and position for each line whose fate can be witnessed.
-
-    Neither FROM scratch, FROM of a stage nor a WORKDIR that leads to `/` takes a position. Left
-    out is a WORKDIR on scratch: a vertex without inputs is reported as run whenever its key is
-    asked for (`sharedOp.CacheMap`), whether or not it then runs.
-    """
-    found: dict[int, tuple[str, int]] = {}
-    earlier: dict[str, _Place] = {}
-    for stage in truth.stages:
-        place = earlier.get(stage.base, _Place(stage.base != SCRATCH, "/"))
-        position = 0 if stage.base in earlier or stage.base == SCRATCH else 1
-        position += place.triggers
-        place = _Place(place.has_input or place.triggers > 0, place.directory)
-        name = _name(stage, truth)
-        triggers = 0
-        for step in stage.instructions:
-            triggers += step.keyword == "ONBUILD" and step.value.startswith("WORKDIR")
-            if step.keyword == "WORKDIR":
-                place = _Place(place.has_input, _joined(place.directory, step.value))
-                if place.directory == "/":
-                    continue
-            if step.keyword not in VERTEX_KEYWORDS:
-                continue
-            position += 1
-            if place.has_input or step.keyword != "WORKDIR":
-                found[step.line] = (name, position)
-            place = _Place(True, place.directory)
-        earlier[stage.name or name] = replace(place, triggers=triggers)
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a stage stands: whether its next step has an input, and its working directory.
-
-    `triggers` counts the vertices that its ONBUILDs put at the beginning of a stage upon it.
-    """
-
-    has_input: bool
-    directory: str
-    triggers: int = 0
-
-
-def _name(stage: Stage, truth: Dockerfile) -> str:
-    """Return the stage's name in vertex names; progress calls a lone stage as if unnamed."""
-    if len(truth.stages) == 1:
-        return progress.UNNAMED_STAGE
-    return stage.name or f"stage-{stage.index}"
-
-
-def _joined(directory: str, value: str) -> str:
-    return value if value.startswith("/") else f"{directory.rstrip('/')}/{value}"
-
-
 def compare(built: Built, predicted: Sequence[PlacedPrediction]) -> tuple[Finding, ...]:
     """Return a finding per vertex of a build that succeeded.
 
     A step that several stages share is one vertex, reported under the name of any of them. One
     that is reported and not predicted, or under two names, is a disagreement too.
     """
-    truth = names(built.inputs.dockerfile)
+    truth = positions(built.inputs.dockerfile)
     observed = reported(built)
     left = {line: observed[place] for line, place in truth.items() if place in observed}
     findings = []
@@ -206,7 +150,7 @@ def reported(built: Built) -> dict[tuple[str, int], Vertex]:
     when there is none.
     """
     dockerfile = built.inputs.dockerfile
-    lone = _name(dockerfile.stages[0], dockerfile) if len(dockerfile.stages) == 1 else None
+    lone = stage_name(dockerfile.stages[0], dockerfile) if len(dockerfile.stages) == 1 else None
     return {
         (lone or v.stage, v.position): v
         for v in built.vertices

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.judging.positions import positions
 from harness.keys import quirks
 from harness.model import Outcome
-from harness.running import differential
 from harness.running.ground import BuildFailed, Disagreement, Ground
 from tests.differential import oracle
 from tests.differential.oracle import ORACLES, Oracle
@@ -31,7 +31,7 @@ def test_the_engine_answers_as_written_and_the_model_predicts_it(
             for line, outcome in [(finding.line, finding.observed)]
             if outcome is not None
         }
-        lines = sorted(differential.names(built.inputs.dockerfile))
+        lines = sorted(positions(built.inputs.dockerfile))
         letters = "".join(LETTERS[answered[n]] if n in answered else "-" for n in lines)
         expected = build.on_old if build.on_old and not ground.modern else build.expected
         assert letters == expected, f"{case.says} ({case.source}): {built.inputs.summary}"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from harness import dockerfile
 from harness.cache import PlacedPrediction, PlannedStep
+from harness.judging.positions import positions
 from harness.keys.plan import Place
 from harness.model import Outcome, Vertex, VertexPrediction
-from harness.running.differential import Built, Verdict, compare, names, reported
+from harness.running.differential import Built, Verdict, compare, reported
 from harness.running.workshop import Inputs
 
 TEXT = "FROM base AS one\nWORKDIR /w\nRUN x\nFROM scratch\nCOPY --from=one /f /f\n"
@@ -31,24 +32,24 @@ def seen(stage: str, position: int, outcome: Outcome, name: str = "RUN x") -> Ve
 
 
 def test_only_an_image_below_a_stage_takes_a_position() -> None:
-    assert names(dockerfile.parse(TEXT)) == {2: ("one", 2), 3: ("one", 3), 5: ("stage-1", 1)}
+    assert positions(dockerfile.parse(TEXT)) == {2: ("one", 2), 3: ("one", 3), 5: ("stage-1", 1)}
 
 
 def test_a_lone_stage_has_no_name() -> None:
     text = "FROM base AS one\nRUN x\n"
-    assert names(dockerfile.parse(text)) == {2: ("stage-0", 2)}
+    assert positions(dockerfile.parse(text)) == {2: ("stage-0", 2)}
     vertex = seen("one", 2, Outcome.EXECUTED)
     assert reported(built(text, vertex)) == {("stage-0", 2): vertex}
 
 
 def test_a_workdir_on_scratch_and_one_that_leads_to_the_root_are_left_out() -> None:
     text = "FROM scratch AS a\nWORKDIR /w\nCOPY f /\nFROM base AS b\nWORKDIR /\nRUN x\n"
-    assert names(dockerfile.parse(text)) == {3: ("a", 2), 6: ("b", 2)}
+    assert positions(dockerfile.parse(text)) == {3: ("a", 2), 6: ("b", 2)}
 
 
 def test_the_triggers_of_a_base_stage_come_first() -> None:
     text = "FROM base AS a\nRUN x\nONBUILD WORKDIR /t\nONBUILD ENV a=b\nFROM a AS b\nRUN x\n"
-    assert names(dockerfile.parse(text)) == {2: ("a", 2), 6: ("b", 2)}
+    assert positions(dockerfile.parse(text)) == {2: ("a", 2), 6: ("b", 2)}
 
 
 def test_a_vertex_that_did_what_was_predicted_agrees() -> None:

@@ -97,7 +97,7 @@ def test_a_vertex_is_found_at_its_line_whatever_its_stage_is_called() -> None:
         return report.line_of(PARSED, vertex)
 
     assert [line("base", n) for n in (1, 2, 3, 4, 5)] == [1, 2, 3, 4, None]
-    assert line("stage-1", 2) == 7
+    assert [line("stage-1", n) for n in (1, 2)] == [7, None]
     assert line(None, None) is None
     assert line("gone", 2) is None
 
@@ -109,3 +109,10 @@ def test_why_a_build_failed_is_the_failed_vertexs_log() -> None:
     assert report.why_it_failed(seen) == "error[E0425]\n"
     bare = BuildObservation(succeeded=False, vertices=(), error="failed to solve")
     assert report.why_it_failed(bare) == "failed to solve"
+
+
+def test_a_stage_upon_a_stage_is_numbered_from_its_first_instruction() -> None:
+    text = "FROM rust AS base\nRUN a\n\nFROM base AS build\nCOPY a b\nRUN c\n"
+    parsed = dockerfile.parse(text)
+    seen = [Vertex("x", Outcome.EXECUTED, stage="build", position=n) for n in (1, 2, 3)]
+    assert [report.line_of(parsed, vertex) for vertex in seen] == [5, 6, None]
