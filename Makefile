@@ -25,7 +25,7 @@ help: ## List the targets
 
 # --- the cargo project: with the host's cargo, or in the dev container where the host has none ---
 
-CARGO = run_cargo() { if command -v cargo >/dev/null 2>&1; then cargo "$$@"; else "$$scripts/dev-container.sh" exec -- cargo "$$@"; fi; }
+CARGO = run_cargo() { if cargo --version >/dev/null 2>&1; then cargo "$$@"; else "$$scripts/dev-container.sh" exec -- cargo "$$@"; fi; }
 
 .PHONY: build run check clean docs docs-open test-html
 build: ## Compile the project in debug mode

@@ -156,3 +156,11 @@ def _start(
             f"cannot run {argv[0]!r}", context=(str(error),), hint="run `make setup`"
         ) from error
     return Running(argv, popen)
+
+
+def host_cargo_works() -> bool:
+    """Whether this machine has a cargo that runs: rustup's is there before any toolchain is."""
+    try:
+        return run(("cargo", "--version"), limit=60).status == 0
+    except EnvironmentLacksError:
+        return False

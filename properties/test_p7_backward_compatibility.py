@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import time
 import zipfile
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from harness.judging.legacy import (
 )
 from harness.judging.report import Row
 from harness.model import Entry, File
+from harness.process import host_cargo_works
 from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
 from harness.subject import Subject
@@ -73,9 +73,7 @@ def test_the_legacy_interface_is_kept(
     data: st.DataObject, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
     """A series of calls, with edits between them, does what the reference model says."""
-    methods = [
-        m for m in METHODS if m != "dev" and (m not in HOST_METHODS or shutil.which("cargo"))
-    ]
+    methods = [m for m in METHODS if m != "dev" and (m not in HOST_METHODS or host_cargo_works())]
     calls = data.draw(st.lists(invocations(methods=methods), min_size=1, max_size=3), "calls")
     broken = data.draw(st.sampled_from([False, False, True]), "the second call's source is broken")
     leftovers = data.draw(st.booleans(), "what earlier versions of the scripts left lies there")

@@ -12,7 +12,7 @@ case "${BASH_SOURCE[0]}" in */*) SCRIPTS="${BASH_SOURCE[0]%/*}" ;; *) SCRIPTS=. 
 . "$SCRIPTS/lib/project.sh"
 
 run_tests() {
-  if has_command cargo; then
+  if cargo --version >/dev/null 2>&1; then
     cargo test "$@"
   else
     "$SCRIPTS/dev-container.sh" exec -- cargo test "$@"

@@ -113,6 +113,7 @@ make_runtime_image() {
   make_image runtime bookworm extract base-files,base-passwd,ca-certificates,coreutils,dash,findutils,grep,libc6,libgcc-s1,sed \
     --extract-hook='cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"' \
     --extract-hook='cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"' \
+    --extract-hook='mkdir -p "$1/opt"' \
     --extract-hook='cat "$1"/usr/share/ca-certificates/mozilla/*.crt >"$1/etc/ssl/certs/ca-certificates.crt"'
 }
 

@@ -15,7 +15,7 @@ import pytest
 from harness import engine as engines
 from harness import process
 from harness.engine import Engine
-from harness.process import Completed, Running
+from harness.process import Completed, Running, host_cargo_works
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = ROOT / "scripts"
@@ -82,7 +82,7 @@ class Lambda:
 
     def with_cargo(self, *arguments: str, **env: str) -> Completed:
         """Run build-lambda.sh where there is a cargo: on this machine, or in the Rust image."""
-        if shutil.which("cargo"):
+        if host_cargo_works():
             return self.build(*arguments, **env)
         options = [word for name, value in env.items() for word in ("-e", f"{name}={value}")]
         return self.run(

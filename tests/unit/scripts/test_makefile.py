@@ -87,8 +87,18 @@ def test_a_target_calls_its_script_in_the_project(layout: Layout, target: str) -
 
 @pytest.mark.parametrize("target", CARGO)
 def test_a_target_of_cargo_uses_the_hosts(layout: Layout, target: str) -> None:
-    layout.shell.stub("cargo", Answer(when=CARGO[target], out="cargo\n", times=1))
+    layout.shell.stub(
+        "cargo",
+        Answer(when="--version", times=1),
+        Answer(when=CARGO[target], out="cargo\n", times=1),
+    )
     assert layout.called("-f", str(layout.root / "Makefile"), target) == ["cargo"]
+
+
+def test_a_cargo_without_a_toolchain_is_none(layout: Layout) -> None:
+    layout.shell.stub("cargo", Answer(when="--version", status=1, times=1))
+    said = layout.called("-f", str(layout.root / "Makefile"), "build")
+    assert said[0] == f"dev-container.sh exec -- cargo {CARGO['build']}"
 
 
 @pytest.mark.parametrize("target", CARGO)
