@@ -148,7 +148,8 @@ def test_the_zip_of_before_stays_when_there_is_no_room(shell: Shell) -> None:
 @pytest.mark.parametrize(("status", "verdict"), [(0, "passed"), (101, "failed")])
 def test_the_test_report_says_what_the_tests_said(shell: Shell, status: int, verdict: str) -> None:
     shell.cargo_project()
-    shell.stub("cargo", Answer(when="test", out="left: <a> & b\n", status=status))
+    answers = (Answer(when="--version"), Answer(when="test", out="left: <a> & b\n", status=status))
+    shell.stub("cargo", *answers)
     done = shell.run("test-html.sh")
     assert done.status == status
     page = (shell.project / "target/test-report.html").read_text()
