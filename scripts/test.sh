@@ -25,16 +25,14 @@ ROOT="${SCRIPTS%/*}"
 
 # test_arguments: what pytest is given before the caller's own.
 test_arguments() {
-  printf '%s\n' -n 2
+  printf '%s\n' -n "$(workers)"
   printf '%s\n' "--hypothesis-profile=${LAYERPROOF_PROFILE:-dev}"
   [ "${CI:-}" != true ] || printf '%s\n' --require-engine
 }
 
 main() {
   local argument arguments=()
-  "$SCRIPTS/setup.sh" python || exit
-  adopt_engine || exit
-  "$SCRIPTS/setup.sh" buildx images invoke || exit
+  provide_all || exit
   while IFS= read -r argument; do arguments+=("$argument"); done < <(test_arguments)
   cd "$ROOT"
   exec .venv/bin/python -m pytest "${arguments[@]}" "$@"

@@ -77,7 +77,7 @@ stop_dev_container() {
 check_properties() {
   [ -d "$ROOT/properties" ] || return 0
   info 'checking the properties on generated projects (pytest properties/)'
-  (cd "$ROOT" && .venv/bin/python -m pytest properties/)
+  (cd "$ROOT" && .venv/bin/python -m pytest -n "$(workers)" properties/)
 }
 
 cleanup() {
@@ -102,9 +102,7 @@ main() {
       ;;
   esac
   local status=0
-  "$SCRIPTS/setup.sh" python || exit
-  adopt_engine || exit
-  "$SCRIPTS/setup.sh" buildx images invoke || exit
+  provide_all || exit
   LOG="$(mktemp "${TMPDIR:-/tmp}/layerproof-verify.XXXXXX")"
   trap cleanup EXIT
   trap 'exit 130' INT

@@ -57,18 +57,20 @@ load_made_image() { # rust|runtime
 # make_image NAME SUITE VARIANT PACKAGES [OPTION...]: a Debian with PACKAGES as $LAYERPROOF_HOME/images/NAME.tar. VARIANT and
 # the options are mmdebstrap's: `essential` is configured, `extract` is files alone, a quarter of the size and of the time.
 make_image() {
-  local name="$1" suite="$2" variant="$3" packages="$4" work status=0
+  local name="$1" suite="$2" variant="$3" packages="$4" work status=0 maker
   shift 4
+  maker="$(mmdebstrap_command)" || return
   mkdir -p "$(images_dir)" || return
   work="$(mktemp -d "$(images_dir)/$name.XXXXXX")" || return
   write_sources "$suite" "$work/sources" || return
-  # In a group of its own, so that all of it can be ended: it ignores what reaches its first process only.
-  SOURCE_DATE_EPOCH="$PACKAGE_DATE" TMPDIR="$work" setsid "$(mmdebstrap_command)" --variant="$variant" --include="$packages" "$@" \
+  # In a group of its own, so that all of it can be ended: it ignores what reaches its first process only. It looks for
+  # mmtarfilter on PATH, which stands beside it.
+  SOURCE_DATE_EPOCH="$PACKAGE_DATE" TMPDIR="$work" PATH="${maker%/*}:$PATH" setsid "$maker" --variant="$variant" --include="$packages" "$@" \
     --aptopt='Apt::Install-Recommends "false"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     "$suite" "$work/layer.tar" "$work"/sources/* >"$work/log" 2>&1 </dev/null 8>&- &
-  local maker=$!
+  maker=$!
   # shellcheck disable=SC2064 # this process, now
   trap "kill -TERM -- -$maker 2>/dev/null" TERM
   wait "$maker" || status=$?

@@ -257,3 +257,17 @@ adopt_engine() {
   # Only a private engine's: a context may hold certificates that DOCKER_HOST cannot name.
   [ "$url" != "$(engine_host main)" ] || export DOCKER_HOST="$url"
 }
+
+# provide_all: what the tests need, the engine of these commands being that of the ones that follow.
+provide_all() {
+  "$SCRIPTS/setup.sh" python || return
+  adopt_engine || return
+  "$SCRIPTS/setup.sh" buildx images invoke
+}
+
+# workers: one for each processor, four at most: each has an engine of its own, which needs memory.
+workers() {
+  local count
+  count="$(getconf _NPROCESSORS_ONLN 2>/dev/null)" || count=2
+  printf '%s\n' "$((count < 4 ? count : 4))"
+}

@@ -330,6 +330,23 @@ def test_a_failed_image_leaves_nothing(shell: Shell) -> None:
     assert list((shell.root / "state" / "images").iterdir()) == []
 
 
+def test_an_unpacked_mmdebstrap_finds_its_helper_beside_it(shell: Shell) -> None:
+    tools = shell.root / "state" / "tools" / "mmdebstrap" / "usr" / "bin"
+    tools.mkdir(parents=True)
+    for name, text in {
+        "mmdebstrap": "#!/bin/sh\nmmtarfilter\n",
+        "mmtarfilter": "#!/bin/sh\n",
+    }.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    shell.stub("setsid", Answer(does='exec "$@"', times=1))
+    done = shell.call(
+        "make_image name trixie extract dash || echo status $?",
+        before='write_sources() { mkdir "$2"; echo deb >"$2/1.list"; }; archive_image() { :; }; mv() { :; }',
+    )
+    assert done.out == "", done.err
+
+
 # ---- Python
 
 
