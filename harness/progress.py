@@ -19,7 +19,7 @@ from typing import Any
 from harness.model import Outcome, Vertex
 
 _NAME = re.compile(r"\[(?:[a-z0-9]+/\S+ )?(?:(?P<stage>[a-z][a-z0-9_.-]*) )? *(?P<n>\d+)/\d+\] ")
-_CRATE = re.compile(r"^\s*Compiling (?P<name>\S+) v(?P<version>\S+)", re.MULTILINE)
+_CRATE = re.compile(r"^(?:#\d+ [\d.]+ )?\s*Compiling (?P<name>\S+) v(?P<version>\S+)", re.MULTILINE)
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 UNNAMED_STAGE = "stage-0"
 """BuildKit's name for the first stage; of a lone unnamed stage it prints none at all."""
@@ -88,7 +88,10 @@ def crates_compiled(vertices: Iterable[Vertex]) -> tuple[str, ...]:
 
 
 def compiled_in(log: str) -> tuple[str, ...]:
-    """Return `name version` of each crate that a log of cargo's speaks of, in order."""
+    """Return `name version` of each crate that a log of cargo's speaks of, in order.
+
+    The log may be cargo's own or buildx's plain progress, which puts a number and a time first.
+    """
     found = _CRATE.finditer(_ESCAPE.sub("", log))
     return tuple(f"{crate['name']} {crate['version']}" for crate in found)
 

@@ -17,10 +17,9 @@ from harness import strategies
 from harness.generated.projects import Blueprint, render
 from harness.judging import elf
 from harness.judging.elf import Elf
-from harness.judging.foundation import worked
 from harness.judging.judge import Judge, Tally
-from harness.judging.report import Row, why_it_failed
-from harness.model import BuildObservation, EditClass
+from harness.judging.report import Row
+from harness.model import EditClass
 from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan
@@ -38,15 +37,15 @@ EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)
 class Package:
     """What a mode made: the zip's and the binary's size in bytes, what the binary is and prints.
 
-    `printed` is what the packaged program prints in the dev container, `answered` what the mode's
-    own program does: in dev the one in target/, in prod the image's.
+    `printed` is what the packaged program prints in the dev container, `built` what the one does
+    that the mode has left in target/.
     """
 
     zipped: int
     size: int
     facts: Elf | None
     printed: str
-    answered: str
+    built: str
 
 
 @given(data=st.data())
@@ -66,17 +65,15 @@ def test_dev_works_less_and_prod_ships_less_and_both_answer_alike(
 
 def judge_plan(plan: Plan, scripts: Scripted, *, judge: Judge) -> None:
     """Build the plan's start in both modes, make its first edit, build again, and compare."""
-    workspace, step = scripts.workspace, plan.steps[0]
+    step = plan.steps[0]
     count(f"edit: {step.edit.edit_class.value}")
     story = [f"{plan.start.members[0].name} built in dev mode and in prod mode"]
     call(scripts, "dev", story, judge)
-    expect_built(workspace.build(), story, judge)
-    workspace.edit(step.edit)
+    call(scripts, "prod", story, judge)
+    scripts.workspace.edit(step.edit)
     story.append(f"{step!r}, dev build, prod build")
     dev_run, dev = call(scripts, "dev", story, judge), package(scripts, step.after, "debug")
-    prod_run = expect_built(workspace.build(), story, judge)
-    call(scripts, "prod", story, judge)
-    prod = package(scripts, step.after, "release", image=prod_run.image_id)
+    prod_run, prod = call(scripts, "prod", story, judge), package(scripts, step.after, "release")
     judge_work(dev_run, prod_run, story, judge)
     judge_packages(dev, prod, story, judge)
     judge_answers(step.after, dev, prod, story, judge)
@@ -90,36 +87,28 @@ def call(scripts: Scripted, mode: str, story: Sequence[str], judge: Judge) -> Sc
     return seen
 
 
-def expect_built(seen: BuildObservation, story: Sequence[str], judge: Judge) -> BuildObservation:
-    """A production build has to succeed."""
-    judge("The build failed.", holds=seen.succeeded, scenario=story, log=why_it_failed(seen))
-    return seen
-
-
-def package(
-    scripts: Scripted, blueprint: Blueprint, profile: str, *, image: str | None = None
-) -> Package:
-    """Read what was packaged last, and run it; and the program where the mode has it."""
+def package(scripts: Scripted, blueprint: Blueprint, profile: str) -> Package:
+    """Read what was packaged last, and run it; and the program in target/ that it was made of."""
     content = (scripts.project / PACKAGE).read_bytes()
     binary = blueprint.members[0].binaries[0]
-    if image is None:
-        answered = scripts.printed(binary, profile=profile)
-    else:
-        answered = scripts.workspace.run(image).strip()
+    built = scripts.printed(binary, profile=profile)
     zipped = (scripts.project / ZIP).stat().st_size
     printed = scripts.program(f"./{PACKAGE}")
-    return Package(zipped, len(content), elf.read(content), printed, answered)
+    return Package(zipped, len(content), elf.read(content), printed, built)
 
 
-def judge_work(dev: ScriptRun, prod: BuildObservation, story: Sequence[str], judge: Judge) -> None:
-    """Dev compiles no more crates than prod and runs no step of an image build."""
-    again = set(dev.crates_compiled) - set(prod.crates_compiled)
-    steps = [vertex.name for vertex in worked(prod)]
+def judge_work(dev: ScriptRun, prod: ScriptRun, story: Sequence[str], judge: Judge) -> None:
+    """Dev compiles no more crates than prod and runs no step of an image build.
+
+    Where prod does not say what it compiles, it is not held against dev.
+    """
+    again = set(dev.crates_compiled) - set(prod.crates_compiled) if prod.crates_compiled else ()
+    if not prod.crates_compiled:
+        count("prod does not say what it compiles")
     built = "one" if IMAGE_BUILD.search(dev.log) else "none"
     rows = [
         Row("crates that only dev compiles", "none", ", ".join(sorted(again)) or "none"),
         Row("image build in dev", "none", built),
-        Row("steps that prod executes", "some", "some" if steps else "none"),
     ]
     judge(
         "Dev does not do less work than prod for the same edit.",
@@ -156,9 +145,9 @@ def judge_answers(
     binary = blueprint.members[0].binaries[0]
     rows = [
         Row("dev's package prints", dev_truth(blueprint)[binary], dev.printed),
-        Row("dev prints", dev_truth(blueprint)[binary], dev.answered),
+        Row("dev prints", dev_truth(blueprint)[binary], dev.built),
         Row("prod's package prints", render(blueprint).binaries[binary], prod.printed),
-        Row("prod's image prints", render(blueprint).binaries[binary], prod.answered),
+        Row("prod prints", render(blueprint).binaries[binary], prod.built),
     ]
     judge(
         "The two modes do not behave alike.",
