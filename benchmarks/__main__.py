@@ -10,22 +10,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import builds
+from benchmarks import builds, scenarios
 from benchmarks.measure import Row, table
 from harness import engine
 from harness.errors import LayerProofError
 
 OUT = Path(__file__).resolve().parent / "out"
+GROUPS = {**builds.ROWS, "scenario": scenarios.overhead}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure the groups named (all by default); return 0 when all could be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(builds.ROWS))
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--runs", type=int, default=5, help="samples of each figure (default 5)")
     parser.add_argument("--json", type=Path, default=OUT / "builds.json", help="where to write")
     options = parser.parse_args(argv)
-    unknown = sorted(set(options.groups) - set(builds.ROWS))
+    unknown = sorted(set(options.groups) - set(GROUPS))
     if unknown or not 1 <= options.runs <= len(builds.ADDED):
         parser.error(
             f"no such group: {', '.join(unknown)}"
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     rows: list[Row] = []
     try:
         with engine.provide("private", say=_say) as found:
-            rows = _measure(found, options.groups or list(builds.ROWS), options.runs)
+            rows = _measure(found, options.groups or list(GROUPS), options.runs)
     except LayerProofError as error:
         _say(error.render())
         return error.exit_code
@@ -60,7 +61,7 @@ def _measure(found: engine.Engine, groups: list[str], runs: int) -> list[Row]:
         rows: list[Row] = []
         for group in groups:
             _say(f"measuring {group} ({runs} runs)")
-            rows += builds.ROWS[group](bench)
+            rows += GROUPS[group](bench)
         return rows
 
 

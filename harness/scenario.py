@@ -38,6 +38,7 @@ from harness.running import bases, builder, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60
+NOTHING_CHANGED = "nothing that it reads has changed since an earlier build"
 
 E = TypeVar("E", Entry, Entry | None)
 _numbers = itertools.count(1)
@@ -170,17 +171,20 @@ class Workspace:
         return cache.predict(history, last, rules=rules).vertices
 
     def reasons(self, lines: Iterable[int]) -> list[str]:
-        """Return why, after the cache model, the last build executed the steps at these lines."""
+        """Return why, after the cache model, the last build executed the steps at these lines.
+
+        Of a step that it calls cached it says that nothing which the step reads has changed.
+        """
         wanted = set(lines)
         try:
             predicted = self.predictions()
         except LayerProofError as error:
             return [f"(the cache model cannot say: {error.message})"]
+        there = [vertex for vertex in predicted if vertex.line in wanted]
         return [
-            f"line {vertex.line}: {cause.text}"
-            for vertex in predicted
-            if vertex.line in wanted
-            for cause in vertex.because[:2]
+            f"line {vertex.line}: {text}"
+            for vertex in there
+            for text in [cause.text for cause in vertex.because[:2]] or [NOTHING_CHANGED]
         ]
 
     def build_base(self) -> str | None:

@@ -81,7 +81,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
                 workspace,
             )
         elif step.edit.edit_class in DEMANDING and places:
-            expect_rebuilt(step, now, places, story, judge)
+            expect_rebuilt(step, places, workspace, story, judge)
         expect_predicted(now, story, judge, workspace)
         expect_crates(
             step,
@@ -104,19 +104,23 @@ def is_of_source(step: Step) -> bool:
 
 def expect_rebuilt(
     step: Step,
-    now: BuildObservation,
     places: frozenset[tuple[str | None, int | None]],
+    workspace: Workspace,
     story: list[str],
     judge: Judge,
 ) -> None:
-    """The dependencies' layer must have been built anew."""
+    """The last build must have built the dependencies' layer anew."""
+    now = workspace.observations[-1]
     there = among(now.vertices, places)
+    lines = lines_of(there, judge)
+    holds = bool(among(worked(now), places))
     judge(
         f"After {step!r} the dependencies' layer was reused as it was.",
-        holds=bool(among(worked(now), places)),
+        holds=holds,
         scenario=story,
         rows=[Row(vertex.name, "executed", "cached") for vertex in there],
-        lines=lines_of(there, judge),
+        lines=lines,
+        because=() if holds else workspace.reasons(lines),
         hint="Copy all that dependencies depend on before they are compiled: every Cargo.toml, "
         "Cargo.lock, the toolchain file and .cargo/config.toml.",
     )
@@ -152,9 +156,11 @@ def expect_crates(
     reports = any(seen.crates_compiled for seen in workspace.observations)
     count("cargo names what it compiles" if reports else "cargo is silent")
     crates = sorted({*compiled, *needed})
+    lines = lines_of([v for v in worked(now) if "Compiling" in v.log], judge)
+    holds = set(compiled) <= allowed and (needed <= set(compiled) or not reports)
     judge(
         f"After {step!r} cargo compiled other crates than those that changed.",
-        holds=set(compiled) <= allowed and (needed <= set(compiled) or not reports),
+        holds=holds,
         scenario=story,
         rows=[
             Row(
@@ -164,7 +170,8 @@ def expect_crates(
             )
             for crate in crates
         ],
-        lines=lines_of([v for v in worked(now) if "Compiling" in v.log], judge),
+        lines=lines,
+        because=() if holds else workspace.reasons(lines),
         log=now.log,
     )
     again = sorted({crate for crate in compiled if compiled.count(crate) > 1})
@@ -173,7 +180,7 @@ def expect_crates(
         holds=not again,
         scenario=story,
         rows=[Row(f"crate {crate}", "compiled once", "compiled twice") for crate in again],
-        lines=lines_of([v for v in worked(now) if "Compiling" in v.log], judge),
+        lines=lines,
         hint="The flags of the two cargo calls differ (profile, features, target, RUSTFLAGS), or "
         "the second does not find what the first compiled.",
     )

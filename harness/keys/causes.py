@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from harness.keys.context import Context, difference
+from harness.keys.context import Context
 from harness.keys.evaluate import Content, Evaluated, Keyed
 from harness.keys.plan import EnvValue, Input, PlannedVertex, Selector
+from harness.keys.records import difference
 from harness.keys.selection import select
 from harness.model import Cause, Outcome
 

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.keys.context import IMPLIED_DIRECTORY, Context, Record, digest
+from harness.keys.context import Context
 from harness.keys.plan import Selector, Write
+from harness.keys.records import IMPLIED_DIRECTORY, Record, digest
 from harness.keys.selection import resolve
 
 _NUMERIC_OWNER: Final = re.compile(r"(\d+|root)(?::(\d+|root))?")

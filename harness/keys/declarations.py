@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from harness.keys.build_state import BuildState, filter_of, sent
 from harness.keys.cargo import computed_set
-from harness.keys.context import Context, digest
+from harness.keys.context import Context
 from harness.keys.plan import Plan, Selector
+from harness.keys.records import digest
 from harness.keys.selection import select
 
 

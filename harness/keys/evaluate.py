@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from harness.keys.build_state import BuildState, plan_of, sent
-from harness.keys.context import Context, Record, digest
+from harness.keys.context import Context
 from harness.keys.copy_rules import (
     EMPTY,
     Layered,
@@ -28,6 +28,7 @@ from harness.keys.copy_rules import (
 from harness.keys.declarations import declaration_for, declarations_of
 from harness.keys.plan import Input, Plan, PlannedVertex, Selector, Write
 from harness.keys.quirks import Rules
+from harness.keys.records import Record, digest
 from harness.keys.selection import select
 
 Certainty = Literal["known", "declared", "over", "opaque", "problem"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from harness.keys.context import digest
+from harness.keys.records import digest
 
 MAIN_CONTEXT: Final = ""
 """The name of the build context itself among the named ones."""

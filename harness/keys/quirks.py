@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from harness.keys.context import Context, Record
+from harness.keys.context import Context
+from harness.keys.records import Record
 
 _BUILDKIT_0_10: Final = 23
 """The first dockerd with BuildKit 0.10."""

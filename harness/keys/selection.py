@@ -15,8 +15,9 @@ from functools import lru_cache
 from typing import Final
 
 from harness.errors import UsageError
-from harness.keys.context import Context, digest
+from harness.keys.context import Context
 from harness.keys.plan import Selector
+from harness.keys.records import digest
 from harness.parsing import dockerignore, patterns
 
 MAX_LINKS: Final = 255

@@ -90,6 +90,9 @@ explain_build_failure() {
   elif grep -Eq 'lock file .* needs to be updated but --(locked|frozen)' <<<"$words"; then
     error 'Cargo.lock does not fit Cargo.toml any more, and a build does not change it'
     hint 'cargo update --workspace (it changes only what the manifest asks for), then commit Cargo.lock'
+  elif grep -q 'rustup could not choose a version of' <<<"$words"; then
+    error 'cargo is here, but rustup has no toolchain for it'
+    hint 'rustup default stable; or build in Docker: build-lambda.sh prod'
   elif grep -Eq 'no bin target named|no binary target' <<<"$words"; then
     hint "the project's binaries: see [[bin]] and src/bin in $PWD"
   fi

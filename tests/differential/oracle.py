@@ -221,6 +221,17 @@ ORACLES = (
         (Build("XXX"), Build("CCC"), Build("CCX", text=("cat /wd/foo", "ls /wd/foo"))),
     ),
     Oracle(
+        "a_cache_mount_is_called_as_its_target_unless_it_has_an_id",
+        "writing the default id changes nothing",
+        "testCacheMountDefaultID",
+        STAGE + "RUN --mount=type=cache,target=/@nonce@ echo > /@nonce@/foo\n",
+        {},
+        (
+            Build("XX"),
+            Build("CC", text=("target=/@nonce@ ", "target=/@nonce@,id=/@nonce@ ")),
+        ),
+    ),
+    Oracle(
         "a_copy_from_a_stage_that_ran_again_hits_by_content",
         "an upstream stage that made the same files again changes nothing below it",
         "TestSlowCache",

@@ -12,9 +12,10 @@ import pytest
 from harness import dockerfile
 from harness.cache import predict
 from harness.errors import ProjectError
-from harness.keys.context import Context, Record, of_directory, of_tree
+from harness.keys.context import Context, of_directory, of_tree
 from harness.keys.evaluate import BuildState
 from harness.keys.plan import Selector
+from harness.keys.records import Record
 from harness.keys.selection import select
 from harness.model import Directory, Edit, EditClass, Entry, File, Link, Outcome
 from harness.parsing import dockerignore

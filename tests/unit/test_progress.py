@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,24 @@ def test_the_last_update_of_a_vertex_counts() -> None:
     assert progress.decode(text) == (
         Vertex(name, Outcome.EXECUTED, stage="build", position=3, seconds=2.5),
     )
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome"),
+    [("16.100007001Z", Outcome.CACHED), ("16.100900001Z", Outcome.EXECUTED)],
+    ids=["7 µs", "0.9 ms"],
+)
+def test_a_step_of_some_microseconds_was_looked_up_and_a_short_copy_was_not(
+    ended: str, outcome: Outcome
+) -> None:
+    seen = {"started": START, "completed": f"2026-11-22T22:14:{ended}"}
+    name = "[build 2/3] COPY src ."
+    text = stream({"vertexes": [{"digest": A, "name": name, **seen}]})
+    assert [vertex.outcome for vertex in progress.decode(text)] == [outcome]
+
+
+def test_crates_are_found_in_plain_progress_too() -> None:
+    assert progress.compiled_in("#13 0.512    Compiling alpha v1.0.0 (/x)\n") == ("alpha 1.0.0",)
 
 
 def test_indented_and_single_line_streams_are_read_alike() -> None:

@@ -229,3 +229,14 @@ def test_a_quiet_failure_still_shows_why(project: Shell) -> None:
     project.stub("cargo", Answer(err="error[E0425]: nope\n", status=101))
     done = build(project, "-q", "native")
     assert (done.status, "error[E0425]: nope" in done.err) == (1, True)
+
+
+def test_a_rustup_without_a_toolchain_is_told_from_a_compile_error(project: Shell) -> None:
+    words = (
+        "error: rustup could not choose a version of cargo to run, because one wasn't specified\n"
+    )
+    project.stub("cargo", Answer(err=words, status=1, times=1))
+    done = build(project, "native")
+    assert done.status == 1
+    assert "rustup has no toolchain" in done.err
+    assert "rustup default stable" in done.err

@@ -41,7 +41,16 @@ def is_linux(shell: Shell, user: int = 0) -> None:
 def test_help_names_every_part(shell: Shell) -> None:
     done = shell.run("setup.sh", "--help")
     assert done.status == 0
-    for part in ("python", "engine", "buildx", "images", "invoke", "newer-engine", "all"):
+    for part in (
+        "python",
+        "engine",
+        "buildx",
+        "images",
+        "invoke",
+        "newer-engine",
+        "registry",
+        "all",
+    ):
         assert f"\n  {part} " in done.out
     assert "set -Eeuo" not in done.out
 
@@ -340,9 +349,10 @@ def test_an_unpacked_mmdebstrap_finds_its_helper_beside_it(shell: Shell) -> None
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
     shell.stub("setsid", Answer(does='exec "$@"', times=1))
+    sources = 'write_sources() { mkdir "$2"; echo deb >"$2/1.list"; }'
     done = shell.call(
         "make_image name trixie extract dash || echo status $?",
-        before='write_sources() { mkdir "$2"; echo deb >"$2/1.list"; }; archive_image() { :; }; mv() { :; }',
+        before=f"{sources}; archive_image() {{ :; }}; mv() {{ :; }}",
     )
     assert done.out == "", done.err
 
