@@ -242,9 +242,10 @@ compile() {
   note_built "$BUILT_PROFILE" "${BUILT[@]}"
 }
 
-# package: the smallest zip for what ships, the fastest for what is only tried.
+# package: a small zip for what ships, the fastest for what is only tried. (Level 9 takes three times as long as 6, and
+# saves half a percent of a Rust binary.)
 package() {
-  local level=9
+  local level=6
   case "$BUILT_PROFILE" in release) ;; *) level=1 ;; esac
   package_binaries "$level" "$(wanted_architecture)" "${BUILT[@]}" && return 0
   error 'the package could not be made; the previous one is as it was'

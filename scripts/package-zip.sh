@@ -15,7 +15,7 @@ case "${BASH_SOURCE[0]}" in */*) SCRIPTS="${BASH_SOURCE[0]%/*}" ;; *) SCRIPTS=. 
 zip_bootstrap() {
   local staging="$PACKAGE_DIRECTORY/.staging.$$"
   mkdir -p "$staging" || return
-  cp "$1/bootstrap" "$staging/bootstrap" && write_zip "$staging/bootstrap" "$staging/package.zip" 9 || return
+  cp "$1/bootstrap" "$staging/bootstrap" && write_zip "$staging/bootstrap" "$staging/package.zip" 6 || return
   mv -f "$staging/package.zip" "$2"
 }
 

@@ -102,10 +102,14 @@ def _measure(at: Engine, state: BuildState, context: Path, unknown: Unknown) -> 
             at, context=context, dockerfile=dockerfile, options=options, export_to=export
         )
         if not built.succeeded:
+            bridge = "network bridge" in (built.error or "")
             raise CommandError(
                 f"the build of stage {stage.name or stage.index} failed, so nothing is known of it",
                 argv=("buildx", "build", "--target", TARGET),
                 status=1,
                 log=built.error or built.log,
+                hint="the engine's default network does not work: try --network host (or none)"
+                if bridge
+                else None,
             )
         return of_directory(export).tree_digest("")

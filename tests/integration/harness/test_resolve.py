@@ -45,7 +45,7 @@ def command(project: Path, after: str, *options: str) -> list[str]:
     before = project / "before"
     places = {"project": before, "dockerfile": before / "Dockerfile", "before": before}
     named = [f"--{name}={path}" for name, path in places.items()]
-    return ["explain", *named, f"--after={project / after}", *options]
+    return ["explain", *named, f"--after={project / after}", "--network=none", *options]
 
 
 def explained(
