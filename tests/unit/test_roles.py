@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -104,6 +104,21 @@ def test_our_own_dockerfile_has_every_role_under_its_name() -> None:
         stage = found.stage(role)
         assert stage is not None
         assert stage.name == role.value
+
+
+def test_our_own_stages_hand_on_nothing_from_the_root_of_their_image() -> None:
+    """The engine walks the directory beside what is copied: from the root, the whole image."""
+    parsed = dockerfile.load(ROOT / "Dockerfile.optimized")
+    names = {stage.name for stage in parsed.stages}
+    handed_on = [
+        (copied.line, source)
+        for stage in parsed.stages
+        for copied in stage.instructions
+        if copied.keyword == "COPY" and copied.flag("from") in names
+        for source in copied.value.split()[:-1]
+    ]
+    assert handed_on
+    assert [found for found in handed_on if PurePosixPath(found[1]).parent.name == ""] == []
 
 
 def test_instructions_of_one_stage_have_roles_of_their_own() -> None:
