@@ -11,11 +11,13 @@ import pytest
 
 from harness import process
 from harness.__main__ import main
+from harness.cli.matrix import matrix
 from harness.cli.states import Where, load
 from harness.keys.plan import Selector
-from harness.model import BuildOptions
+from harness.model import BuildOptions, Outcome
 from harness.running.resolve import probe, unknown_inputs
 
+ROOT = Path(__file__).parents[2]
 DOCKERFILE = """\
 ARG TAG=1
 FROM base:$TAG AS build
@@ -180,3 +182,25 @@ def test_what_is_unknown_is_asked_for_by_a_stage_of_its_own(project: Path) -> No
     assert probe(state, unknown).endswith(
         'FROM scratch AS layerproof-resolve\nCOPY --from=0 ["/out", "/taken/0/"]\n'
     )
+
+
+@pytest.mark.parametrize("target", ["package", "runtime"])
+@pytest.mark.parametrize("sample", ["hello-lambda", "hello-offline"])
+def test_of_our_own_build_nothing_is_unknown(sample: str, target: str) -> None:
+    """Every class of edit, whichever of the two targets is built."""
+    ours, project = ROOT / "Dockerfile.optimized", ROOT / "fixtures" / sample
+    state = load(Where(project, ours), BuildOptions(target=target))
+    rows = matrix(state).rows
+    assert len(rows) >= 10
+    assert [row for row in rows if Outcome.UNKNOWN in row.outcomes] == []
+
+
+def test_a_manifest_edit_of_our_own_build_leaves_the_toolchain(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ours, project = ROOT / "Dockerfile.optimized", ROOT / "fixtures" / "hello-offline"
+    words = ("--dockerfile", str(ours), "--edit", "Cargo.toml", "--json")
+    assert explain(project, *words) == 0
+    vertices = json.loads(capsys.readouterr().out)["vertices"]
+    copied = [each for each in vertices if each["stage"] == "dependencies"]
+    assert [each["prediction"] for each in copied] == ["cached", "cached", "executed", "executed"]
