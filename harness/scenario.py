@@ -32,9 +32,10 @@ from harness.judging import foundation
 from harness.judging.report import why_it_failed
 from harness.keys import context
 from harness.keys.evaluate import BuildState
+from harness.keys.plan import ImageFacts
 from harness.keys.quirks import Rules
 from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree, VertexPrediction
-from harness.running import bases, builder, sweep
+from harness.running import bases, builder, images, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60
@@ -57,13 +58,17 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Bench(Brief):
-    """An engine made ready for a subject. `text` is the Dockerfile with its images resolved."""
+    """An engine made ready for a subject. `text` is the Dockerfile with its images resolved.
+
+    `images` is what the engine has of them, by the names that the subject's Dockerfile uses.
+    """
 
     engine: Engine
     subject: Subject
     text: str
     run_id: str
     root: Path
+    images: Mapping[str, ImageFacts]
     keep: bool = False
     ledger: Ledger = field(default_factory=Ledger)
 
@@ -157,6 +162,7 @@ class Workspace:
             dockerfile=under_test.dockerfile,
             context=context.of_directory(self.context),
             options=options,
+            images=self.bench.images,
             ignore=under_test.ignore,
         )
 
@@ -273,14 +279,16 @@ def prepare(
     root = sweep.folder_of(run_id)
     root.mkdir(mode=0o700)
     try:
-        images = bases.resolve(on, under_test, root=root, say=say)
-        text = subject.with_bases(under_test.dockerfile, images)
+        chosen = bases.resolve(on, under_test, root=root, say=say)
+        text = subject.with_bases(under_test.dockerfile, chosen)
+        named = subject.bases(under_test.dockerfile, under_test.options.build_args)
+        known = {named[index]: images.facts(on, image) for index, image in chosen.items()}
         if under_test.project is not None:
             options = bases.project_options(
-                on, under_test, image=next(iter(images.values())), root=root
+                on, under_test, image=next(iter(chosen.values())), root=root
             )
             under_test = replace(under_test, options=options)
-        yield Bench(on, under_test, text, run_id, root, keep)
+        yield Bench(on, under_test, text, run_id, root, known, keep)
     finally:
         if keep:
             say(f"kept: {root}, and what is labelled {sweep.LABEL}={run_id} on {on.url}")

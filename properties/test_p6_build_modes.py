@@ -91,9 +91,8 @@ def package(scripts: Scripted, blueprint: Blueprint, profile: str) -> Package:
     """Read what was packaged last, and run it; and the program in target/ that it was made of."""
     content = (scripts.project / PACKAGE).read_bytes()
     binary = blueprint.members[0].binaries[0]
-    built = scripts.printed(binary, profile=profile)
+    printed, built = scripts.programs(f"./{PACKAGE}", f"./target/{profile}/{binary}")
     zipped = (scripts.project / ZIP).stat().st_size
-    printed = scripts.program(f"./{PACKAGE}")
     return Package(zipped, len(content), elf.read(content), printed, built)
 
 

@@ -44,7 +44,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--resolve", action="store_true", help="build what is unknown, twice, to find out"
     )
     parser.add_argument(
-        "--engine", default="found", metavar="found|private|URL", help="the engine for --resolve"
+        "--engine",
+        metavar="found|private|URL",
+        help="ask this engine about base images; with --resolve, build there (default: found)",
     )
     parser.set_defaults(run=run)
 
@@ -101,6 +103,8 @@ def run(arguments: argparse.Namespace) -> str:
         before, after = resolve.resolved(
             before, after, where(arguments).project, choice=arguments.engine
         )
+    elif arguments.engine is not None:
+        before, after = resolve.inspected(before, after, choice=arguments.engine)
     cache = Cache()
     cache.build(before)
     prediction = Prediction(tuple(each.prediction for each in cache.predict(after)))

@@ -21,7 +21,7 @@ from harness.generated.dockerfile_steps import Dialect
 from harness.keys import quirks as quirk_layer
 from harness.keys.plan import ImageFacts
 from harness.keys.quirks import Quirks
-from harness.running import differential
+from harness.running import differential, images
 from harness.running.differential import Built, Finding, Verdict
 from harness.running.workshop import Inputs, Workshop
 
@@ -112,24 +112,7 @@ def on(engine: Engine, *, source: Engine | None = None, say: Say) -> Ground:
             break
     else:
         engines.ensure_images(engine, (image,), say=say)
-    return Ground(engine, image, {image: facts(engine, image)})
-
-
-def facts(engine: Engine, image: str) -> ImageFacts:
-    """Return what the engine says of an image that FROM may name."""
-    attributes = engine.client.images.get(image).attrs
-    config = attributes["Config"]
-    return ImageFacts(
-        identity=str(attributes["Id"]),
-        env=tuple(
-            (name, value)
-            for name, _, value in (entry.partition("=") for entry in config.get("Env") or ())
-        ),
-        workdir=config.get("WorkingDir") or "",
-        user=config.get("User") or "",
-        shell=tuple(config.get("Shell") or ()),
-        onbuild=tuple(config.get("OnBuild") or ()),
-    )
+    return Ground(engine, image, {image: images.facts(engine, image)})
 
 
 @contextmanager

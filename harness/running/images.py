@@ -1,4 +1,4 @@
-"""Reads images of an engine by its own archives; what is known of a base is kept for the next."""
+"""What an engine has of an image: its configuration, and its files by its own archives."""
 
 from __future__ import annotations
 
@@ -7,8 +7,26 @@ from dataclasses import dataclass, field
 
 from harness.engine import Engine
 from harness.judging.image import Archive, Entry, Image, read_archive, stacked
+from harness.keys.plan import ImageFacts
 
 SPOOL_BYTES = 64 * 1024 * 1024
+
+
+def facts(engine: Engine, image: str) -> ImageFacts:
+    """Return what the engine says of an image that FROM may name."""
+    attributes = engine.client.images.get(image).attrs
+    config = attributes["Config"]
+    return ImageFacts(
+        identity=str(attributes["Id"]),
+        env=tuple(
+            (name, value)
+            for name, _, value in (entry.partition("=") for entry in config.get("Env") or ())
+        ),
+        workdir=config.get("WorkingDir") or "",
+        user=config.get("User") or "",
+        shell=tuple(config.get("Shell") or ()),
+        onbuild=tuple(config.get("OnBuild") or ()),
+    )
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
-"""Finds out by building what a prediction cannot know: the same part of a stage, twice, compared.
+"""Finds out on an engine what a prediction cannot know: base images, and what a stage writes.
 
-For each input that the model knows nothing of, the files it takes are exported from a build of the
-state before and of the state after. The states come back with what was measured in them.
+Of base images the engine is asked for their configuration. For each input that the model knows
+nothing of, the files it takes are exported from a build of the state before and of the state after,
+and compared. The states come back with what was found in them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from harness.keys.context import of_directory
 from harness.keys.evaluate import BuildState, evaluate
 from harness.keys.plan import Selector
 from harness.keys.quirks import Rules
-from harness.running import builder
+from harness.running import builder, images
+from harness.subject import bases
 
 TARGET = "layerproof-resolve"
 _TAKEN = "/taken/"
@@ -49,17 +51,40 @@ def probe(state: BuildState, unknown: Unknown) -> str:
 
 
 def resolved(
-    before: BuildState, after: BuildState, project: Path, *, choice: str = "found"
+    before: BuildState, after: BuildState, project: Path, *, choice: str | None = None
 ) -> tuple[BuildState, BuildState]:
     """Return both states with the outputs measured that neither could be predicted.
 
-    Raises CommandError when a build fails, EnvironmentLacksError when there is no engine.
+    Without a `choice` the engine that is found is asked, and none if nothing is unknown. Raises
+    CommandError when a build fails, EnvironmentLacksError when there is no engine.
     """
-    wanted = [each for each in unknown_inputs(after) if each in unknown_inputs(before)]
-    if not wanted:
+    if choice is None and not _unknown_in_both(before, after):
         return before, after
-    with engine.provide(choice, say=_say) as at:
+    with engine.provide(choice or "found", say=_say) as at:
+        before, after = _inspected(at, before), _inspected(at, after)
+        wanted = _unknown_in_both(before, after)
         return _measured(at, before, project, wanted), _measured(at, after, project, wanted)
+
+
+def inspected(
+    before: BuildState, after: BuildState, *, choice: str
+) -> tuple[BuildState, BuildState]:
+    """Return both states with what an engine has of their base images; nothing is built.
+
+    Raises EnvironmentLacksError when there is no engine.
+    """
+    with engine.provide(choice, say=_say) as at:
+        return _inspected(at, before), _inspected(at, after)
+
+
+def _inspected(at: Engine, state: BuildState) -> BuildState:
+    names = set(bases(state.dockerfile, state.options.build_args).values())
+    found = {name: images.facts(at, name) for name in sorted(names) if at.has_image(name)}
+    return replace(state, images={**state.images, **found})
+
+
+def _unknown_in_both(before: BuildState, after: BuildState) -> list[Unknown]:
+    return [each for each in unknown_inputs(after) if each in unknown_inputs(before)]
 
 
 def _say(text: str) -> None:

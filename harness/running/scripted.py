@@ -27,6 +27,9 @@ BUILD_LAMBDA = "build-lambda.sh"
 DEV_CONTAINER = "dev-container.sh"
 OUTPUTS = ("target", "lambda-package")
 """The directories that the scripts may write to in a project."""
+AFTER_PROGRAM = "\x1f"
+EACH_PROGRAM = r'for path; do "$path" 2>&1; printf "\037%s\037" "$?"; done'
+"""Runs programs in turn, each status between two separators after what the program wrote."""
 PLAIN_USER = 12345
 """Whom root calls the scripts as where files' owners matter: root's own show nothing."""
 
@@ -141,12 +144,19 @@ class Scripted:
 
     def printed(self, binary: str, *, profile: str = "debug") -> str:
         """Return what a dev build's binary prints when it is run in the container."""
-        return self.program(f"./target/{profile}/{binary}")
+        return self.programs(f"./target/{profile}/{binary}")[0]
 
-    def program(self, path: str) -> str:
-        """Return what a program of the project's directory prints in the container."""
-        seen = self.run(DEV_CONTAINER, "exec", "--", path)
-        return seen.out.strip() if seen.status == 0 else f"(exit {seen.status}) {seen.log.strip()}"
+    def programs(self, *paths: str) -> tuple[str, ...]:
+        """Return what each of some programs of the project's directory prints in the container."""
+        seen = self.run(DEV_CONTAINER, "exec", "--", "sh", "-c", EACH_PROGRAM, "sh", *paths)
+        parts = seen.out.split(AFTER_PROGRAM)
+        if seen.status != 0 or len(parts) != 2 * len(paths) + 1:
+            return (f"(exit {seen.status}) {seen.log.strip()}",) * len(paths)
+        said = zip(parts[0::2], parts[1::2], strict=False)
+        return tuple(
+            text.strip() if status == "0" else f"(exit {status}) {text.strip()}"
+            for text, status in said
+        )
 
     def close(self) -> None:
         """Remove what the scripts made on the engine, by their own means and then by ours."""

@@ -11,6 +11,8 @@ import pytest
 
 from harness.__main__ import main
 from harness.engine import Engine
+from harness.model import BuildOptions
+from harness.running import builder
 from harness.running import ground as grounds
 
 TEXT = """\
@@ -76,3 +78,36 @@ def test_a_stage_that_does_not_build_is_named(
     status = main(command(project, "source", "--resolve", f"--engine={engine.url}"))
     assert status == 1
     assert "the build of stage planner failed, so nothing is known of it" in capsys.readouterr().err
+
+
+def test_an_engine_is_asked_for_the_triggers_of_a_base_image(
+    tmp_path: Path, engine: Engine, say: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the image itself says that a build upon it copies the source."""
+    parent = grounds.on(engine, say=say).image
+    tag = f"layerproof/onbuild:{uuid.uuid4().hex[:12]}"
+    (tmp_path / "main.rs").write_text("fn main() {}\n")
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(f"FROM {parent}\nONBUILD COPY main.rs /\n")
+    options = BuildOptions(network="none")
+    seen = builder.build(
+        engine, context=tmp_path, dockerfile=dockerfile, options=options, tags=(tag,)
+    )
+    assert seen.succeeded, seen.error
+    try:
+        dockerfile.write_text(f"FROM {tag}\nRUN true\n")
+        words = ["explain", f"--project={tmp_path}", "--edit=main.rs", "--json"]
+        guess, told = (
+            _predictions(main([*words, *asked]), capsys)
+            for asked in ([], [f"--engine={engine.url}"])
+        )
+    finally:
+        engine.client.images.remove(tag, force=True)
+    assert guess == ["cached", "cached"]
+    assert told == ["cached", "executed", "executed"]
+
+
+def _predictions(status: int, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    out = capsys.readouterr().out
+    assert status == 0, out
+    return [each["prediction"] for each in json.loads(out)["vertices"]]
