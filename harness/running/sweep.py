@@ -2,6 +2,7 @@
 
 Everything we make on an engine carries the label `layerproof.run=<run>`; the run's id names the
 process and the host it belongs to, so that only what nobody owns any more is taken for abandoned.
+What the scripts under test made is known by the project in the run's folder that it is for.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from harness.engine import Engine
 
 LABEL = "layerproof.run"
 _FOLDER = "layerproof-run-"
+_PROJECT, _PATH = "layerproof.project", "layerproof.path"
+"""What our scripts label with the project that a container, volume or image is for."""
 _RUN = re.compile(r"(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]+")
 
 
@@ -75,7 +78,7 @@ def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
     """Remove containers before the images, volumes and networks that they hold."""
     client = engine.client
     only: dict[str, str | list[str] | bool] = {"label": LABEL}
-    removed = 0
+    removed = _remove_of_scripts(client, wanted)
     for container in client.containers.list(all=True, filters=only, ignore_removed=True):
         if wanted(container.labels.get(LABEL, "")):
             with contextlib.suppress(docker.errors.APIError):
@@ -97,6 +100,42 @@ def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
                 network.remove()
                 removed += 1
     return removed
+
+
+def _remove_of_scripts(client: docker.DockerClient, wanted: Callable[[str], bool]) -> int:
+    """Remove what scripts made for projects of a run: ours by label, any container by its mounts.
+
+    A named volume that carries no label of ours may be anybody's, and stays.
+    """
+    images = client.images.list(filters={"label": _PATH}, all=True)
+    projects = {i.labels.get(_PROJECT) for i in images if wanted(_run_of(i.labels[_PATH]))}
+    removed = 0
+    for summary in client.api.containers(all=True):
+        labels = summary.get("Labels") or {}
+        places = [labels.get(_PATH, ""), *(m.get("Source", "") for m in summary["Mounts"])]
+        if any(wanted(_run_of(place)) for place in places) or labels.get(_PROJECT) in projects:
+            projects |= {labels.get(_PROJECT)}
+            with contextlib.suppress(docker.errors.APIError):
+                client.api.remove_container(summary["Id"], force=True, v=True)
+                removed += 1
+    projects -= {None}
+    for project in projects:
+        only = {"label": f"{_PROJECT}={project}"}
+        for image in client.images.list(filters=only):
+            with contextlib.suppress(docker.errors.APIError):
+                client.images.remove(str(image.id), force=True)
+                removed += 1
+        for volume in client.volumes.list(filters=only):
+            with contextlib.suppress(docker.errors.APIError):
+                volume.remove(force=True)
+                removed += 1
+    return removed
+
+
+def _run_of(path: str) -> str:
+    """Return the run whose folder a path lies in, or an empty word."""
+    inside = path.removeprefix(str(folder_of("")))
+    return "" if inside == path else inside.partition("/")[0]
 
 
 def _label(attrs: Mapping[str, Any] | None) -> str:

@@ -52,7 +52,7 @@ set_image_arguments() {
   IMAGE_ARGUMENTS=(build --load --provenance=false --target "${LAYERPROOF_DEV_STAGE:-base}" --file "$DOCKERFILE"
     --tag "$DEV_IMAGE" --build-arg "BUILD_IMAGE=$BUILD_IMAGE"
     --label "layerproof.project=$PROJECT_ID" --label layerproof.role=dev-image
-    --label "layerproof.inputs=$WANTED_IMAGE_INPUTS")
+    --label "layerproof.inputs=$WANTED_IMAGE_INPUTS" --label "layerproof.path=$PWD")
   case "$network" in
     '' | default | bridge) ;;
     none | host) IMAGE_ARGUMENTS+=(--network "$network") ;;

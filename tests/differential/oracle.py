@@ -241,6 +241,48 @@ ORACLES = (
         (Build("XXXXXX"), Build("CXXCCC", {"src": B}), Build("CXXCXX", {"src": File(b"1\n2\n")})),
     ),
     Oracle(
+        "a_run_with_a_read_only_mount_hits_by_what_it_mounts",
+        "of a mounted stage the content of the mounted path counts, not how it was made",
+        "TestExecOpContentCache",
+        "FROM @image@ AS a\nWORKDIR /@nonce@\nCOPY v .\nRUN mkdir o && wc -l < v > o/f\n"
+        "FROM @image@\nWORKDIR /@nonce@-2\n"
+        "RUN --mount=from=a,src=/@nonce@/o,target=/m cat /m/f > f\nRUN cat f\n",
+        {"v": A},
+        (
+            Build("XXXXXX"),
+            Build("CXXCCC", {"v": B}),
+            Build("CXXCXX", {"v": File(b"1\n2\n")}),
+        ),
+    ),
+    Oracle(
+        "a_path_mounted_with_its_parent_counts_once",
+        "of two mounts of which one holds the other, what lies in both is in the key all the same",
+        "TestDedupePaths",
+        "FROM @image@ AS a\nWORKDIR /@nonce@\nCOPY v o/sub/\nCOPY w o/\nCOPY u /@nonce@-u\n"
+        "FROM @image@\nWORKDIR /@nonce@-2\n"
+        "RUN --mount=from=a,src=/@nonce@/o,target=/m"
+        " --mount=from=a,src=/@nonce@/o/sub,target=/s cat /m/w /s/v > f\n",
+        {"u": A, "v": A, "w": A},
+        (
+            Build("XXXXXX"),
+            Build("CCCXCC", {"u": LONGER}),
+            Build("CXXXCX", {"v": LONGER}),
+            Build("CCXXCX", {"w": LONGER}),
+        ),
+    ),
+    Oracle(
+        "a_hard_link_counts_as_the_file_it_is",
+        "a directory with a hard link and one with a copy in its place are the same content",
+        "TestChecksumHardlinks",
+        "FROM @image@ AS a\nWORKDIR /@nonce@\nRUN mkdir o && echo x > o/f && cp o/f o/g\n"
+        "FROM scratch\nCOPY --from=a /@nonce@/o /\n",
+        {},
+        (
+            Build("XXX"),
+            Build("CXC", text=("cp o/f", "ln o/f")),
+        ),
+    ),
+    Oracle(
         "two_paths_of_one_stage_count_apart",
         "the selector is in the key: a COPY depends on the path it takes, not on its neighbours",
         "TestCacheWithSelector",

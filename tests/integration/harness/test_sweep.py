@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
+from pathlib import Path
 
 import docker
 import pytest
@@ -12,6 +15,9 @@ from harness import process
 from harness.engine import Engine
 from harness.running import sweep
 from harness.scenario import Bench, new_run_id
+
+ROOT = Path(__file__).parents[3]
+START_SECONDS = 120.0
 
 
 def container(engine: Engine, image: str, run: str) -> str:
@@ -54,6 +60,65 @@ def test_what_a_dead_run_left_is_removed_and_what_lives_stays(engine: Engine, be
         sweep.own(engine)
     with pytest.raises(docker.errors.NotFound):
         engine.client.containers.get(living)
+
+
+def test_a_run_that_was_killed_leaves_nothing_after_the_next_sweep(engine: Engine) -> None:
+    """P2 on this engine, killed while its dev container is up."""
+    words = ("properties/test_p2_dev_container_persistence.py", "-p", "no:cacheprovider")
+    argv = (sys.executable, "-m", "pytest", *words, f"--engine={engine.url}")
+    with process.background(argv, cwd=ROOT) as running:
+        run = wait_for_container(engine, running)
+        os.kill(running.pid, signal.SIGKILL)
+        running.end()
+    before = left_of(run, engine)
+    assert len(before) >= 4, "a container, its image and two volumes"
+    assert sweep.abandoned(engine) >= len(before)
+    assert left_of(run, engine) == []
+    volumes = engine.client.volumes.list(filters={"label": "layerproof.project"})
+    assert {str(volume.id) for volume in volumes}.isdisjoint(before)
+    assert not sweep.folder_of(run).exists()
+
+
+def wait_for_container(engine: Engine, running: process.Running) -> str:
+    """Return the run of the child, as soon as a container mounts a project of it."""
+    prefix = str(sweep.folder_of(f"{sweep.host_id()}-{running.pid}-"))
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert not running.ended, "the run ended by itself"
+        for summary in engine.client.api.containers():
+            for mount in summary["Mounts"]:
+                if str(mount.get("Source")).startswith(prefix):
+                    inside = Path(mount["Source"]).relative_to(Path(prefix).parent)
+                    return inside.parts[0].removeprefix("layerproof-run-")
+        time.sleep(0.1)
+    raise AssertionError("the run has not started a container")
+
+
+def left_of(run: str, engine: Engine) -> list[str]:
+    """Return what an engine holds of a run: containers, images and volumes."""
+    folder, client = str(sweep.folder_of(run)), engine.client
+    containers = [
+        summary
+        for summary in client.api.containers(all=True)
+        if any(str(mount.get("Source")).startswith(folder) for mount in summary["Mounts"])
+    ]
+    images = [
+        image
+        for image in client.images.list(all=True)
+        if image.labels.get("layerproof.path", "").startswith(folder)
+        or image.labels.get(sweep.LABEL) == run
+    ]
+    projects = {image.labels.get("layerproof.project") for image in images}
+    volumes = [
+        volume
+        for volume in client.volumes.list(filters={"label": "layerproof.project"})
+        if volume.attrs["Labels"]["layerproof.project"] in projects
+    ]
+    return [
+        *(str(summary["Names"]) for summary in containers),
+        *(str(image.id) for image in images),
+        *(str(volume.id) for volume in volumes),
+    ]
 
 
 def test_a_run_is_told_by_host_and_process() -> None:
