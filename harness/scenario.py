@@ -121,6 +121,7 @@ class Workspace:
             beside = self.dockerfile.with_name(f"{self.dockerfile.name}.dockerignore")
             beside.write_text(self.bench.subject.ignore)
         trees.write(self.context, self._own(tree), modified=self._long_ago)
+        self._complete()
 
     def edit(self, edit: Edit, *, old: bool = False) -> None:
         """Make an edit. With `old` what it writes is as old as a restored file, though never
@@ -129,6 +130,7 @@ class Workspace:
         self._long_ago += trees.NANOSECONDS
         mine = replace(edit, changes=self._own(edit.changes))
         trees.apply(self.context, mine, modified=self._long_ago if old else None)
+        self._complete()
 
     def build(self, *, state: int | None = None, **changes: object) -> BuildObservation:
         """Build the project as it is now; `changes` are made to the BuildOptions for this once.
@@ -242,6 +244,12 @@ class Workspace:
             return b""
         finally:
             made.remove(force=True)
+
+    def _complete(self) -> None:
+        """Add what the Dockerfile needs of any project and this one has not."""
+        for path, entry in self.bench.subject.required.items():
+            if not os.path.lexists(self.context / path):
+                trees.put(self.context, path, entry, modified=self._long_ago)
 
     def _own(self, entries: Mapping[str, E]) -> dict[str, E]:
         """Put this scenario's own word and number where generated projects leave room for them."""

@@ -6,6 +6,7 @@ shape; generated projects keep to what its instructions reach. Pure, but for `lo
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,21 @@ from harness import dockerfile
 from harness.brief import Brief
 from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
-from harness.model import BuildOptions, Dockerfile, Instruction, Stage
+from harness.model import BuildOptions, Dockerfile, File, Instruction, Stage, Tree
 from harness.parsing import expansion, instructions
 
 NOTHING_SAID = Config()
 _BINARY = re.compile(r"/(?:release|debug|lambda)/(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?=[\s/\"'\]]|$)")
 _FOLDERS = {"deps", "build", "examples", "incremental"}
+_ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
+_CONTENTS = {
+    ".cargo/config": b"# nothing is set\n",
+    ".cargo/config.toml": b"# nothing is set\n",
+    "build.rs": b"fn main() {}\n",
+    "rust-toolchain": b'[toolchain]\nprofile = "minimal"\n',
+    "rust-toolchain.toml": b'[toolchain]\nprofile = "minimal"\n',
+    "src/lib.rs": b"",
+}
 _VOLATILE = re.compile(
     r"(BUILD|COMMIT|GIT|VCS|SOURCE)_?(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID"
     r"|NUMBER|NUM)|DATE|TIMESTAMP|COMMIT|REVISION|CACHE_?BUST(ER)?",
@@ -45,7 +55,8 @@ class Subject(Brief):
     `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
     every commit or build where such a thing is declared. `generic` says that the Dockerfile takes a
     binary's name by argument rather than naming one. `roles` overrides those that are inferred,
-    `program` is the artifact's path in the image where the entry point is not it.
+    `program` is the artifact's path in the image where the entry point is not it. `required` are
+    files without which the Dockerfile builds nothing, whatever else a generated project is.
     """
 
     dockerfile: Dockerfile
@@ -59,6 +70,7 @@ class Subject(Brief):
     options: BuildOptions = field(default_factory=BuildOptions)
     roles: Mapping[str, str] = field(default_factory=dict)
     program: str | None = None
+    required: Tree = field(default_factory=dict)
 
 
 def load(
@@ -108,6 +120,7 @@ def describe(
         volatile=volatile(parsed),
         project=project,
         options=BuildOptions(build_args={} if project is not None else given),
+        required={} if project is not None else required(parsed),
     )
 
 
@@ -131,6 +144,29 @@ def shape(parsed: Dockerfile) -> Shape:
         build_script=has(r"build\.?r?"),
         toolchain=True,
     )
+
+
+def required(parsed: Dockerfile) -> Tree:
+    """Return a file for each path of the context that an instruction names, and so must find.
+
+    What cargo or every generated project has is left out. A name without an extension is taken for
+    a directory.
+    """
+    found: dict[str, File] = {}
+    for source in _context_sources(parsed):
+        path = posixpath.normpath(f"/{source}").lstrip("/")
+        if not path or path in _ALWAYS or re.search(r"[*?\[$]|://", source) or "<<" in source:
+            continue
+        name = posixpath.basename(path)
+        if path in _CONTENTS:
+            found[path] = File(_CONTENTS[path])
+        elif name == ".cargo":
+            found[f"{path}/config.toml"] = File(_CONTENTS[".cargo/config.toml"])
+        elif source.endswith("/") or "." not in name.lstrip("."):
+            found[f"{path}/.keep"] = File(b"")
+        else:
+            found[path] = File(b"fn main() {}\n" if name.endswith(".rs") else b"")
+    return found
 
 
 def volatile(parsed: Dockerfile) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field
 
+from harness.brief import Brief
 from harness.engine import Engine
 from harness.judging.image import Archive, Entry, Image, read_archive, stacked
 from harness.keys.plan import ImageFacts
@@ -29,8 +30,8 @@ def facts(engine: Engine, image: str) -> ImageFacts:
     )
 
 
-@dataclass(slots=True)
-class Reader:
+@dataclass(slots=True, repr=False)
+class Reader(Brief):
     """Reads images of one engine; what it learnt of a base is kept for the next image upon it."""
 
     engine: Engine

@@ -9,7 +9,7 @@ import pytest
 from harness import dockerfile, subject
 from harness.errors import ProjectError, UsageError
 from harness.judging import foundation
-from harness.model import BuildObservation, Outcome, Vertex
+from harness.model import BuildObservation, File, Outcome, Vertex
 from harness.subject import Shape
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +27,24 @@ def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
     assert subject.shape(dockerfile.parse(MOUNT)) == Shape()
     bound = "FROM rust\nRUN --mount=type=bind,target=/src cargo build\n"
     assert subject.shape(dockerfile.parse(bound)) == Shape()
+
+
+def test_what_a_dockerfile_cannot_do_without_is_there_in_every_project() -> None:
+    text = (
+        "FROM x AS a\nFROM rust AS b\nCOPY Cargo.toml Cargo.lock ./\nCOPY .cargo/ .cargo/\nCOPY ./build.rs .\n"
+        "COPY rust-toolchain.tom[l] migrations askama.toml ${MORE} /x/\nCOPY --from=a /etc/a /a\n"
+        "ADD https://example.org/a.tar /a\nCOPY src src\n"
+        "RUN --mount=type=bind,source=templates,target=/t cargo build\n"
+    )
+    assert subject.required(dockerfile.parse(text)) == {
+        ".cargo/config.toml": File(b"# nothing is set\n"),
+        "build.rs": File(b"fn main() {}\n"),
+        "migrations/.keep": File(b""),
+        "askama.toml": File(b""),
+        "templates/.keep": File(b""),
+    }
+    assert subject.required(dockerfile.parse(STUB)) == {}
+    assert subject.required(dockerfile.parse(MOUNT)) == {}
 
 
 def test_what_changes_with_every_commit_is_told_by_its_name() -> None:
