@@ -55,6 +55,8 @@ from properties import records
 ROOT = Path(__file__).resolve().parent
 CANNOT_RUN = "layerproof: cannot run"
 EXAMPLES = {"dev": 10, "ci": 100, "nightly": 1000}
+DEAREST_FIRST = ("P6", "P1", "P5", "P2", "P3", "P8", "P4", "P7")
+"""The order of the properties by the time of a scenario, so that workers end at about one time."""
 
 for _name, _examples in EXAMPLES.items():
     settings.register_profile(
@@ -112,6 +114,24 @@ def pytest_configure(config: pytest.Config) -> None:
             load_subject(config)
         except LayerProofError as error:
             raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Where the properties alone are asked for, and nothing is said of workers, use two.
+
+    `-n 0` runs them in this process; so do `--pdb` and `-s`, which need its terminal.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a worker has no workers of its own
+        return
+    option = config.option
+    said_so = getattr(option, "numprocesses", 0) is not None or getattr(option, "tx", None)
+    by_hand = option.usepdb or option.capture == "no" or option.collectonly
+    folder = ROOT / "properties"
+    asked = [Path(word.partition("::")[0]).absolute() for word in config.args]
+    alone = all(path == folder or folder in path.parents for path in asked)
+    if not said_so and not by_hand and alone and (os.cpu_count() or 1) > 1:
+        option.numprocesses = 2
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -175,6 +195,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     except LayerProofError as error:
         raise pytest.UsageError(str(error)) from error
     left_out = []
+    places = [n for n, item in enumerate(items) if item.get_closest_marker("property")]
+    ordered = sorted((items[n] for n in places), key=_turn)
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
     for item in items:
         for mark in item.iter_markers("property"):
             item.user_properties.append(("tag", records.BY_ID[mark.args[0]].tag))
@@ -183,6 +207,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _turn(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("property")
+    assert mark is not None
+    return DEAREST_FIRST.index(mark.args[0])
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,9 @@ def test_one_container_serves_every_dev_build_and_keeps_what_it_compiled(
     data: st.DataObject, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
     """Same id and start time throughout; after the first build no dependency is compiled."""
-    start = strategies.blueprints(shape=bench.subject.shape, binary=bench.subject.binary)
+    start = strategies.blueprints(
+        shape=bench.subject.shape, binary=bench.subject.binary, dependencies=1
+    )
     plan = data.draw(strategies.plans(start=start, classes=EDITS, most=3))
     at_last = data.draw(st.sampled_from(AT_LAST), "at last")
     with (

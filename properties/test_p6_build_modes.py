@@ -53,7 +53,9 @@ def test_dev_works_less_and_prod_ships_less_and_both_answer_alike(
     data: st.DataObject, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
     """The same project and the same edit in both modes, packaged by the script, run, compared."""
-    start = strategies.blueprints(shape=bench.subject.shape, binary=bench.subject.binary)
+    start = strategies.blueprints(
+        shape=bench.subject.shape, binary=bench.subject.binary, dependencies=1
+    )
     plan = data.draw(strategies.plans(start=start, classes=EDITS, most=1))
     with (
         tally.scenario(),

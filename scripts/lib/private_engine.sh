@@ -102,12 +102,12 @@ engine_processes() {
   done
 }
 
-# engine_pid NAME: the living dockerd; 1 if there is none, whatever the pidfile says.
+# engine_pid NAME [PROGRAM]: the living dockerd, or its containerd; 1 if there is none, whatever the pidfile says.
 engine_pid() {
   local pid program
   for pid in $(engine_processes "$1"); do
     { IFS= read -r -d '' program <"/proc/$pid/cmdline"; } 2>/dev/null || continue
-    [ "${program##*/}" = dockerd ] || continue
+    [ "${program##*/}" = "${2:-dockerd}" ] || continue
     printf '%s\n' "$pid"
     return 0
   done
