@@ -24,6 +24,8 @@ from harness.errors import CommandError, EnvironmentLacksError, UsageError
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 POOL_SLOTS = 64
+POOL_LAYERS = 3000
+"""What a private engine may keep for the next run: beyond it, starting anew is the cheaper way."""
 ANSWER_SECONDS = 10.0
 SETUP_SECONDS = 1800.0
 PLUGIN_FOLDERS = (
@@ -261,6 +263,7 @@ def _pooled(*, scripts: Path, say: Say) -> Iterator[str]:
             try:
                 yield started.out.strip().removeprefix("DOCKER_HOST=")
             finally:
-                process.run(commands.private_engine(script, "stop", name), limit=60)
+                most = ("--most-layers", str(POOL_LAYERS))
+                process.run(commands.private_engine(script, "stop", name, *most), limit=60)
             return
     raise EnvironmentLacksError(f"all {POOL_SLOTS} private engines are in use")

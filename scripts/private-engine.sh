@@ -3,7 +3,7 @@
 #
 # USAGE
 #   private-engine.sh start NAME [OPTIONS]   start it, or find it running; prints its DOCKER_HOST
-#   private-engine.sh stop NAME              end its containers and itself; its data stays for the next start
+#   private-engine.sh stop NAME [OPTION]     end its containers and itself; its data stays for the next start
 #   private-engine.sh remove NAME            stop it and delete its data
 #   private-engine.sh env NAME               print `export DOCKER_HOST=…` if it runs, else exit 1
 #   private-engine.sh list                   one line each: NAME STATE DRIVER DOCKER_HOST OWNER
@@ -15,6 +15,9 @@
 #   --owner-pid PID        sweep stops the engine once this process is gone
 #   --ephemeral            sweep, and stop, delete its data too
 #   --images               load the base images that set-up made (see setup.sh images)
+#
+# OPTION of stop
+#   --most-layers N        delete its data too if it holds more layers than that: images, containers and build cache
 #
 # NAME: lower-case letters, digits and hyphens, up to 32. State: $LAYERPROOF_HOME/engines/NAME; socket:
 # ${XDG_RUNTIME_DIR:-/tmp}/layerproof-UID/NAME.sock. What an engine killed in an earlier run left behind (socket, pidfile,
@@ -42,6 +45,7 @@ DRIVER=''
 OWNER_PID=''
 EPHEMERAL=0
 WITH_IMAGES=0
+MOST_LAYERS=''
 START_SECONDS="${LAYERPROOF_START_SECONDS:-60}"
 
 usage() {
@@ -180,7 +184,7 @@ stop_engine() { # NAME; with the lock held
   fi
   clear_leftovers "$name"
   rm -f "$(engine_dir "$name")/owner"
-  [ ! -e "$(engine_dir "$name")/ephemeral" ] || remove_data "$name"
+  if [ -e "$(engine_dir "$name")/ephemeral" ] || has_more_layers "$name" "$MOST_LAYERS"; then remove_data "$name"; fi
 }
 
 remove_data() { # NAME
@@ -235,6 +239,14 @@ usage_error() {
   exit 2
 }
 
+parse_stop_options() {
+  [ $# -gt 0 ] || return 0
+  [ "$1" = --most-layers ] || usage_error "unknown option of stop: $1"
+  [ $# -eq 2 ] || usage_error '--most-layers needs a value'
+  MOST_LAYERS="$2"
+  case "$MOST_LAYERS" in '' | *[!0-9]*) usage_error "not a number of layers: '$MOST_LAYERS'" ;; esac
+}
+
 parse_start_options() {
   while [ $# -gt 0 ]; do
     case "$1" in
@@ -267,7 +279,10 @@ main() {
     list | sweep) ;;
     *) usage_error "unknown action: '$action'" ;;
   esac
-  [ "$action" != start ] || parse_start_options "${@:3}"
+  case "$action" in
+    start) parse_start_options "${@:3}" ;;
+    stop) parse_stop_options "${@:3}" ;;
+  esac
   case "$action" in
     env)
       engine_answers "$name" >/dev/null || return 1

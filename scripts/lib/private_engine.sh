@@ -195,6 +195,15 @@ has_dead_owner() {
   [ "$(process_start "$pid")" != "$start" ]
 }
 
+# has_more_layers NAME N: does its storage hold more layers than N? No N is no limit.
+has_more_layers() {
+  local dir
+  [ -n "$2" ] || return 1
+  dir="$(engine_dir "$1")"
+  dir="$dir/data/$(cat "$dir/driver" 2>/dev/null)" || return 1
+  [ "$(find "$dir" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -gt "$2" ]
+}
+
 # overlay_works DIR: can overlayfs have its upper directory there?
 overlay_works() {
   local probe status=0

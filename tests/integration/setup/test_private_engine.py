@@ -85,6 +85,17 @@ def test_what_it_holds_outlives_a_stop(engines: Engines) -> None:
     assert engines.docker("main", "image", "inspect", "--format", "{{.Id}}", "tiny") == image
 
 
+def test_what_grew_past_its_bound_is_not_kept(engines: Engines) -> None:
+    engines.start("main")
+    engines.docker("main", "import", str(engines.image()), "tiny")
+    engines.run("stop", "main", "--most-layers", "100").check("stop")
+    engines.start("main")
+    assert engines.docker("main", "image", "ls", "--quiet", "tiny")
+    engines.run("stop", "main", "--most-layers", "0").check("stop")
+    engines.start("main")
+    assert engines.docker("main", "image", "ls", "--quiet") == ""
+
+
 def test_a_killed_engine_is_taken_over_with_all_it_left(engines: Engines) -> None:
     engines.start("main")
     container = engines.container("main", STUBBORN)

@@ -36,6 +36,9 @@ def test_names_that_could_leave_their_directory_are_refused(shell: Shell, name: 
         (("start", "main", "--nested"), "unknown option of start: --nested"),
         (("start", "main", "--owner-pid"), "--owner-pid needs a value"),
         (("start", "main", "--owner-pid", "x"), "not a process id: x"),
+        (("stop", "main", "--now"), "unknown option of stop: --now"),
+        (("stop", "main", "--most-layers"), "--most-layers needs a value"),
+        (("stop", "main", "--most-layers", "few"), "not a number of layers: 'few'"),
     ],
 )
 def test_usage_errors(shell: Shell, arguments: tuple[str, ...], message: str) -> None:
