@@ -119,12 +119,21 @@ escape_regex() {
   printf '%s' "$1" | sed -e 's/\\/\\134/g' -e 's/ /\\040/g' -e 's/[][\\.*^$+?(){}|]/\\&/g'
 }
 
-# container_processes NAME: pids whose root file system lies in NAME's data root (containers and build commands).
+# container_processes NAME: pids of its containers and build commands: their root file system lies in its data root, or,
+# where that cannot be seen (fuse-overlayfs), their cgroup is of a container that it has. The file systems of the
+# latter are processes too.
 container_processes() {
-  local data
-  data="$(escape_regex "$(engine_dir "$1")/data")"
-  { grep -lE "^[^ ]+ [^ ]+ [^ ]+ ([^ ]*$data/[^ ]* / |[^ ]+ / .*=$data/)" /proc/[0-9]*/mountinfo 2>/dev/null || :; } \
-    | sed -e 's,^/proc/,,' -e 's,/mountinfo$,,'
+  local dir data
+  dir="$(engine_dir "$1")/data"
+  data="$(escape_regex "$dir")"
+  {
+    grep -lE "^[^ ]+ [^ ]+ [^ ]+ ([^ ]*$data/[^ ]* / |[^ ]+ / .*=$data/)" /proc/[0-9]*/mountinfo || :
+    find "$dir/containers" "$dir/buildkit/executor" -mindepth 1 -maxdepth 1 -type d -name '????????????????????*' \
+      | sed 's,.*/,,' | grep -lF -f - /proc/[0-9]*/cgroup || :
+    printf '%s\n' "$dir/" | grep -lF -f - /proc/[0-9]*/cmdline | while IFS= read -r file; do
+      [[ "$(readlink "${file%/cmdline}/exe")" != */fuse-overlayfs ]] || printf '%s\n' "$file"
+    done || :
+  } 2>/dev/null | sed -e 's,^/proc/,,' -e 's,/.*,,' | sort -un
 }
 
 # engine_mounts NAME: mount points below its data root and exec root, innermost first.

@@ -253,9 +253,11 @@ def test_the_state_may_lie_anywhere(engines: Engines, place: str) -> None:
     done = engines.run("start", "main", LAYERPROOF_HOME=str(home))
     try:
         assert done.status == 0, done.err
-        engines.container("main", STUBBORN)
+        container = engines.container("main", STUBBORN)
+        inside = int(engines.docker("main", "inspect", "--format", "{{.State.Pid}}", container))
         kill(engines.pid("main"))
         engines.run("start", "main", LAYERPROOF_HOME=str(home)).check("start")
+        assert not is_alive(inside)
     finally:
         engines.run("remove", "main", LAYERPROOF_HOME=str(home)).check("remove")
     assert engines.mounts() == []
