@@ -4,13 +4,14 @@
 # USAGE
 #   setup.sh [PART...] [--check]
 #
-# PARTS (default: all but newer-engine)
+# PARTS (default: all but newer-engine and registry)
 #   python        .venv in the checkout with the packages of pyproject.toml
 #   engine        the engine of DOCKER_HOST or docker's context; else, as root on Linux, a private one
 #   buildx        the docker-buildx plugin, 0.13 or later
 #   images        base images on the engine: there, pulled, or made from Debian's packages
 #   invoke        cargo-lambda, to invoke a package
 #   newer-engine  dockerd 26 beside the system's (Debian), for tests on a second version
+#   registry      a registry to run on loopback (Debian), for the test of a shared cache
 #   all           everything
 #
 # OPTIONS
@@ -55,8 +56,8 @@ parse_arguments() {
         exit 0
         ;;
       --check) CHECK=1 ;;
-      python | engine | buildx | images | invoke | newer-engine) PARTS="$PARTS $1" ;;
-      all) PARTS='python engine buildx images invoke newer-engine' ;;
+      python | engine | buildx | images | invoke | newer-engine | registry) PARTS="$PARTS $1" ;;
+      all) PARTS='python engine buildx images invoke newer-engine registry' ;;
       *)
         error "unknown part or option: $1"
         usage >&2
@@ -100,6 +101,7 @@ has_part() {
         && is_image_ready "$DEFAULT_RUNTIME_IMAGE" "$LOCAL_RUNTIME_IMAGE"
       ;;
     newer-engine) [ -x "$(layerproof_home)/tools/newer-engine/usr/sbin/dockerd" ] ;;
+    registry) [ -x "$(layerproof_home)/tools/registry/usr/bin/docker-registry" ] ;;
   esac
 }
 

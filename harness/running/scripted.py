@@ -17,7 +17,7 @@ from typing import Any
 
 import docker
 
-from harness import dockerfile, process, progress
+from harness import dockerfile, for_scripts, process, progress
 from harness import subject as subjects
 from harness.errors import CommandError
 from harness.scenario import Workspace
@@ -68,6 +68,10 @@ class Scripted:
         self.workspace = workspace
         self.bench = workspace.bench
         self.project = workspace.context
+        parsed = dockerfile.parse(workspace.dockerfile.read_text(), path=str(workspace.dockerfile))
+        added = for_scripts.missing_stages(parsed, self.bench.subject)
+        if added:
+            workspace.dockerfile.write_text(f"{parsed.text}\n{added}")
         self.environment = script_environment(workspace)
         self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()
         if self.uid != os.getuid():

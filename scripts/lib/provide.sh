@@ -241,6 +241,20 @@ provide_images() {
   ensure_base_images
 }
 
+# provide_registry: a registry to run on loopback, for the test of a cache that two machines share.
+provide_registry() {
+  local tree
+  tree="$(layerproof_home)/tools/registry"
+  [ ! -x "$tree/usr/bin/docker-registry" ] || return 0
+  if ! is_debian; then
+    error 'the registry is unpacked from a Debian package, which only Debian can verify'
+    return 3
+  fi
+  info 'unpacking the package docker-registry into our tools (for the test of a shared cache; the system is not changed)'
+  unpack_packages "$(os_field VERSION_CODENAME)" "$tree" docker-registry || return
+  success 'registry unpacked'
+}
+
 # provide_invoke: cargo-lambda, whose emulator answers a function like the service does.
 provide_invoke() {
   provide_python || return

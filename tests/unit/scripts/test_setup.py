@@ -48,6 +48,7 @@ def test_help_names_every_part(shell: Shell) -> None:
         "images",
         "invoke",
         "newer-engine",
+        "registry",
         "all",
     ):
         assert f"\n  {part} " in done.out

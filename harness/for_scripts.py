@@ -1,0 +1,95 @@
+"""What the scripts ask of a Dockerfile: a stage `base` to compile in, a stage `package` to export.
+
+A Dockerfile of another design calls its stages otherwise, or has no package to export. It gets the
+two as further stages, so that its builds can be driven by the scripts as they are. Pure.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from harness import subject as subjects
+from harness.judging import foundation
+from harness.model import Dockerfile, Instruction, Stage
+from harness.parsing import instructions
+from harness.subject import Subject
+
+BASE, PACKAGE = "base", "package"
+
+
+def missing_stages(parsed: Dockerfile, under_test: Subject) -> str:
+    """Return the text of the stages that `parsed` lacks, to be put behind it; empty if none.
+
+    Where no program can be told from ENTRYPOINT, CMD or the configuration, there is no package.
+    """
+    added = ""
+    if parsed.stage(BASE) is None:
+        added += f"\nFROM {_toolchain(parsed, under_test)} AS {BASE}\n"
+    program = _program(parsed, under_test)
+    if parsed.stage(PACKAGE) is None and program is not None:
+        shipped = _name(_shipped(parsed, under_test))
+        added += (
+            f"\nFROM scratch AS {PACKAGE}\n"
+            f"COPY --from={shipped} {program} /bin/{under_test.binary}\n"
+            f"COPY --from={shipped} {program} /bootstrap\n"
+        )
+    return added
+
+
+def _toolchain(parsed: Dockerfile, under_test: Subject) -> str:
+    """Return the stage that holds the toolchain, or the image that the first compiling one takes."""
+    stage = foundation.base_stage(parsed, under_test.roles)
+    if stage is not None:
+        return _name(stage)
+    images = subjects.bases(parsed, under_test.options.build_args)
+    compiling = [index for index in images if subjects.compiles(parsed, index)]
+    return parsed.stages[compiling[0] if compiling else 0].base
+
+
+def _shipped(parsed: Dockerfile, under_test: Subject) -> Stage:
+    return parsed.stage(under_test.options.target or "") or parsed.stages[-1]
+
+
+def _program(parsed: Dockerfile, under_test: Subject) -> str | None:
+    """Return the absolute path of the program that the shipped stage starts."""
+    if under_test.program is not None:
+        return under_test.program
+    chain = list(_chain(parsed, _shipped(parsed, under_test)))
+    for keyword in ("ENTRYPOINT", "CMD"):
+        for stage in chain:
+            started = [i for i in stage.instructions if i.keyword == keyword and i.words]
+            if started:
+                word = (started[-1].words or ("",))[0]
+                return word if word.startswith("/") else _placed(chain, word)
+    return None
+
+
+def _chain(parsed: Dockerfile, stage: Stage) -> Iterator[Stage]:
+    """Yield a stage, the stage it builds upon, and so on."""
+    yield stage
+    earlier = parsed.stages[: stage.index]
+    below = [s for s in earlier if (s.name or "").lower() == stage.base.lower()]
+    if below:
+        yield from _chain(parsed, below[-1])
+
+
+def _placed(chain: list[Stage], word: str) -> str | None:
+    """Return where a COPY puts the file of that name."""
+    for instruction in (i for stage in chain for i in stage.instructions):
+        if instruction.keyword == "COPY":
+            for path in _destinations(instruction):
+                if path.startswith("/") and posixpath.basename(path) == posixpath.basename(word):
+                    return path
+    return None
+
+
+def _destinations(instruction: Instruction) -> list[str]:
+    copied = instructions.transfer_of(instruction)
+    if not copied.destination.endswith("/"):
+        return [copied.destination]
+    return [copied.destination + posixpath.basename(source) for source in copied.sources]
+
+
+def _name(stage: Stage) -> str:
+    return stage.name or str(stage.index)

@@ -1,0 +1,62 @@
+"""Dockerfiles of other designs get the stages that the scripts name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import dockerfile, subject
+from harness.for_scripts import missing_stages
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "fixtures" / "dockerfiles"
+
+
+def added(text: str, *, program: str | None = None) -> str:
+    parsed = dockerfile.parse(text)
+    described = subject.describe(parsed, scripts=ROOT / "scripts")
+    return missing_stages(parsed, replace(described, program=program))
+
+
+def test_the_build_of_this_repository_has_all() -> None:
+    assert added((ROOT / "Dockerfile.optimized").read_text()) == ""
+
+
+def test_a_package_is_the_program_that_the_last_stage_starts() -> None:
+    assert added((FIXTURES / "good" / "stub-layers.Dockerfile").read_text()) == (
+        "\nFROM scratch AS package\n"
+        "COPY --from=runtime /usr/local/bin/app /bin/app\n"
+        "COPY --from=runtime /usr/local/bin/app /bootstrap\n"
+    )
+
+
+def test_the_toolchain_is_found_whatever_its_stage_is_called() -> None:
+    chef = added((FIXTURES / "designs" / "chef.Dockerfile").read_text())
+    assert chef.startswith("\nFROM chef AS base\n")
+    musl = added((FIXTURES / "designs" / "musl.Dockerfile").read_text())
+    assert musl.startswith("\nFROM rust:${RUST_VERSION}-alpine AS base\n")
+    assert "COPY --from=1 /app /bin/app" in musl
+
+
+@pytest.mark.parametrize(
+    ("start", "program"),
+    [
+        ('ENTRYPOINT ["app"]', "/usr/bin/app"),
+        ('ENTRYPOINT ["./app"]', "/usr/bin/app"),
+        ('CMD ["/usr/bin/app", "serve"]', "/usr/bin/app"),
+        ('ENTRYPOINT ["/usr/bin/app"]\nCMD ["x"]', "/usr/bin/app"),
+    ],
+)
+def test_a_program_is_told_by_what_is_started_and_where_it_is_copied(
+    start: str, program: str
+) -> None:
+    text = f"FROM rust AS base\nRUN cargo build\nFROM debian\nCOPY --from=base /t/app /usr/bin/\n{start}\n"
+    assert f"COPY --from=1 {program} /bootstrap\n" in added(text)
+
+
+def test_of_a_program_that_cannot_be_told_no_package_is_made() -> None:
+    text = "FROM rust AS base\nRUN cargo build\nENTRYPOINT run me\n"
+    assert added(text) == ""
+    assert "COPY --from=base /opt/run /bootstrap\n" in added(text, program="/opt/run")
