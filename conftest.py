@@ -210,9 +210,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _turn(item: pytest.Item) -> int:
-    mark = item.get_closest_marker("property")
-    assert mark is not None
-    return DEAREST_FIRST.index(mark.args[0])
+    return min(DEAREST_FIRST.index(mark.args[0]) for mark in item.iter_markers("property"))
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def missing_stages(parsed: Dockerfile, under_test: Subject) -> str:
 
 
 def _toolchain(parsed: Dockerfile, under_test: Subject) -> str:
-    """Return the stage that holds the toolchain, or the image that the first compiling one takes."""
+    """Return the stage that holds the toolchain, or the image of the first one that compiles."""
     stage = foundation.base_stage(parsed, under_test.roles)
     if stage is not None:
         return _name(stage)

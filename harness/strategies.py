@@ -134,7 +134,7 @@ def plans(
 ) -> Plan:
     """Draw a project and `least` to `most` edits of the classes, each applicable where it stands.
 
-    Short series are likelier: every edit costs a build, and most of what breaks breaks at the first.
+    Short series are likelier: every edit costs a build, and most of what breaks does so at once.
     REVERT among the classes goes back to any earlier state.
     """
     first = draw(start)

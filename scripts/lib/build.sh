@@ -207,10 +207,15 @@ choose_default_binary() {
 
 # build_docker: compiles in the engine; the binaries come to target/release. After prepare_docker.
 build_docker() {
-  local out="target/.layerproof/out.$$" file
+  local out="target/.layerproof/out.$$" file name
   info "building in Docker with $BUILD_IMAGE"
   mkdir -p "$out" || return
   build_target package "$out" || return
+  # A Dockerfile of another design may export its one binary under Lambda's name alone.
+  if [ ! -d "$out/bin" ] && [ -f "$out/bootstrap" ]; then
+    name="${BIN:-$(manifest_binaries . | head -n 1)}" || return
+    mkdir "$out/bin" && mv "$out/bootstrap" "$out/bin/${name:-bootstrap}" || return
+  fi
   BUILT=()
   mkdir -p target/release || return
   for file in "$out"/bin/*; do

@@ -52,7 +52,8 @@ def test_the_toolchain_is_found_whatever_its_stage_is_called() -> None:
 def test_a_program_is_told_by_what_is_started_and_where_it_is_copied(
     start: str, program: str
 ) -> None:
-    text = f"FROM rust AS base\nRUN cargo build\nFROM debian\nCOPY --from=base /t/app /usr/bin/\n{start}\n"
+    build = "FROM rust AS base\nRUN cargo build\n"
+    text = f"{build}FROM debian\nCOPY --from=base /t/app /usr/bin/\n{start}\n"
     assert f"COPY --from=1 {program} /bootstrap\n" in added(text)
 
 

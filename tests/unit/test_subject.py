@@ -31,7 +31,8 @@ def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
 
 def test_what_a_dockerfile_cannot_do_without_is_there_in_every_project() -> None:
     text = (
-        "FROM x AS a\nFROM rust AS b\nCOPY Cargo.toml Cargo.lock ./\nCOPY .cargo/ .cargo/\nCOPY ./build.rs .\n"
+        "FROM x AS a\nFROM rust AS b\nCOPY Cargo.toml Cargo.lock ./\n"
+        "COPY .cargo/ .cargo/\nCOPY ./build.rs .\n"
         "COPY rust-toolchain.tom[l] migrations askama.toml ${MORE} /x/\nCOPY --from=a /etc/a /a\n"
         "ADD https://example.org/a.tar /a\nCOPY src src\n"
         "RUN --mount=type=bind,source=templates,target=/t cargo build\n"

@@ -47,7 +47,9 @@ def test_the_build_stage_finds_what_the_compiler_said_of_itself(checkout: Open) 
         told = "ENV CARGO_LOG=cargo::util::rustc=debug\nWORKDIR /src\n"
         file.write_text(file.read_text().replace("WORKDIR /src\n", told, 1))
         seen = project.build()
-        logs = {vertex.stage: vertex.log for vertex in seen.vertices if "cargo build" in vertex.name}
+        logs = {
+            vertex.stage: vertex.log for vertex in seen.vertices if "cargo build" in vertex.name
+        }
         assert "rustc info cache miss" in logs["dependencies"]
         assert "rustc info cache hit" in logs["build"]
         assert "rustc info cache miss" not in logs["build"]

@@ -174,6 +174,24 @@ def test_docker_goes_through_the_optimised_build(project: Shell, method: str) ->
     assert zipped(project) == X86
 
 
+@pytest.mark.parametrize(("manifest", "name"), [(None, "hello"), ("[workspace]\n", "bootstrap")])
+def test_a_package_stage_may_export_the_bootstrap_alone(
+    project: Shell, manifest: str | None, name: str
+) -> None:
+    engine(project)
+    buildx(project)
+    elf, stub = project.root / "elf", project.root / "stubs" / "buildx"
+    stub.write_text(
+        stub.read_text().replace('mkdir -p "$out/bin";', f'cp "{elf}" "$out/bootstrap";')
+    )
+    if manifest is not None:
+        (project.project / "Cargo.toml").write_text(manifest)
+    done = build(project, "docker")
+    assert done.status == 0, done.err
+    assert (project.project / "target/release" / name).read_bytes() == X86
+    assert zipped(project) == X86
+
+
 def test_without_a_method_it_says_that_it_defaults(project: Shell) -> None:
     engine(project)
     buildx(project, "hello")
