@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
 from harness.model import BuildOptions, Dockerfile, File, Instruction, Stage, Tree
 from harness.parsing import expansion, instructions
+from harness.structure import roles
+from harness.structure.roles import Role
 
 NOTHING_SAID = Config()
 _BINARY = re.compile(r"/(?:release|debug|lambda)/(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?=[\s/\"'\]]|$)")
@@ -130,20 +132,32 @@ def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
 
 
 def shape(parsed: Dockerfile) -> Shape:
-    """Return what the context paths that the Dockerfile reaches leave possible."""
-    reached = list(_context_sources(parsed))
-    if any(source.rstrip("/") in {".", "", "*"} for source in reached):
-        return Shape()
+    """Return what the context paths that the Dockerfile reaches leave possible.
 
-    def has(name: str) -> bool:
-        return any(re.match(rf"(\./)?{name}", source) for source in reached)
+    What a dependency layer needs (members' manifests, a registry in the tree) has to be there
+    before it. A toolchain file that is never named and never reached is none of the build's.
+    """
+    lines = roles.infer(parsed).lines
+    compiled = [line for line, role in lines.items() if role is Role.DEPENDENCIES]
+    reached = list(_context_sources(parsed))
+    early = list(_context_sources(parsed, until=max(compiled))) if compiled else reached
+    if any(_is_whole(source) for source in early):
+        return Shape()
+    whole = any(_is_whole(source) for source in reached)
+
+    def has(name: str, sources: Iterable[str] = early) -> bool:
+        return any(re.match(rf"(\./)?{name}", source) for source in sources)
 
     return Shape(
-        workspace=has("crates"),
+        workspace=has("crates") or has(r"\*\*/Cargo"),
         vendored=has("vendor") and has(r"\.cargo"),
-        build_script=has(r"build\.?r?"),
-        toolchain=True,
+        build_script=whole or has(r"build\.?r?", reached),
+        toolchain=whole or has(r"(\S*/)?rust-toolchain", reached),
     )
+
+
+def _is_whole(source: str) -> bool:
+    return source.rstrip("/") in {".", "", "*"}
 
 
 def required(parsed: Dockerfile) -> Tree:
@@ -232,9 +246,11 @@ def _based_on(parsed: Dockerfile, stage: Stage, other: Stage) -> bool:
     return bool(earlier) and earlier[-1].index == other.index
 
 
-def _context_sources(parsed: Dockerfile) -> Iterator[str]:
-    """Yield what the instructions of any stage take from the build context."""
+def _context_sources(parsed: Dockerfile, *, until: int | None = None) -> Iterator[str]:
+    """Yield what instructions take from the build context, those after line `until` left out."""
     for instruction in (i for stage in parsed.stages for i in stage.instructions):
+        if until is not None and instruction.line > until:
+            return
         if instruction.keyword in {"COPY", "ADD"} and instruction.flag("from") is None:
             yield from instructions.transfer_of(instruction).sources
         elif instruction.keyword == "RUN":

@@ -11,7 +11,7 @@
 #   images        base images on the engine: there, pulled, or made from Debian's packages
 #   invoke        cargo-lambda, to invoke a package
 #   newer-engine  dockerd 26 beside the system's (Debian), for tests on a second version
-#   registry      a registry to run on loopback (Debian), for the test of a shared cache
+#   registry      docker-registry, to run on loopback, for the test of a shared cache
 #   all           everything
 #
 # OPTIONS
@@ -101,7 +101,7 @@ has_part() {
         && is_image_ready "$DEFAULT_RUNTIME_IMAGE" "$LOCAL_RUNTIME_IMAGE"
       ;;
     newer-engine) [ -x "$(layerproof_home)/tools/newer-engine/usr/sbin/dockerd" ] ;;
-    registry) [ -x "$(layerproof_home)/tools/registry/usr/bin/docker-registry" ] ;;
+    registry) has_registry ;;
   esac
 }
 

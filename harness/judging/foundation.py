@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from harness.judging.positions import positions
 from harness.model import BuildObservation, Dockerfile, Instruction, Outcome, Stage, Vertex
 from harness.parsing import instructions
-from harness.structure import roles
+from harness.structure import roles, sources
 from harness.structure.roles import Role
 
 BASE_NAMES = ("base", "toolchain")
@@ -70,7 +70,7 @@ def dependencies(dockerfile: Dockerfile, overrides: Overrides = None) -> frozens
 def keeps_compiled_crates(dockerfile: Dockerfile) -> bool:
     """Whether a step that compiles has a cache mount to keep crates in between builds."""
     return any(
-        mount.kind == "cache" and "registry" not in (mount.target or "")
+        sources.keeps_compiled_crates(mount)
         for _, _, instruction in _steps(dockerfile)
         if instruction.keyword == "RUN" and "cargo" in instruction.value
         for mount in instructions.mounts_of(instruction)

@@ -33,21 +33,31 @@ def _single_stage(facts: Facts) -> Found:
 
 
 def _no_dependency_layer(facts: Facts) -> Found:
-    if facts.builds and not facts.dependency_steps:
+    if facts.builds and not facts.dependency_steps and not _keeps_crates(facts):
         yield (
             facts.builds[0].instruction.line,
             "dependencies are compiled in the same RUN as the project's source",
         )
 
 
+def _keeps_crates(facts: Facts) -> bool:
+    """Whether every step that builds finds what it compiled before in a cache mount."""
+    return all(any(map(sources.keeps_compiled_crates, step.mounts)) for step in facts.builds)
+
+
 def _manifests_after_source(facts: Facts) -> Found:
-    """The source arrives, and no COPY of the manifests alone came before it."""
+    """The source arrives, and no COPY or mount of the manifests alone came before it."""
+    if not facts.dependency_steps and _keeps_crates(facts):
+        return
     for step in facts.building:
         is_copy = step.instruction.keyword in ("COPY", "ADD")
-        manifests = step.from_stages or any(sources.is_manifest(path) for path in step.copied)
+        mounted = [m.source or "." for m in step.mounts if m.kind == "bind" and not m.from_stage]
+        manifests = step.from_stages or any(
+            sources.is_manifest(path) for path in (*step.copied, *mounted)
+        )
         if step.brings_source and is_copy:
             yield step.instruction.line, f"{_text(step)} brings in the source before any manifest"
-        if step.brings_source or (is_copy and manifests):
+        if step.brings_source or ((is_copy or mounted) and manifests):
             return
 
 

@@ -6,6 +6,8 @@ import re
 from pathlib import PurePosixPath
 from typing import Final
 
+from harness.model import Mount
+
 _MANIFESTS: Final = re.compile(
     r"Cargo\.(toml|lock|\*|\[\w+\]\*?)\*?|\*?\*?/?Cargo\.toml|rust-toolchain(\.toml)?\*?"
     r"|recipe\.json|\.cargo|config(\.toml)?|\*\.(toml|lock)|clippy\.toml|rustfmt\.toml|deny\.toml"
@@ -17,6 +19,10 @@ _NO_CRATE: Final = re.compile(
     r"|proto|\w+\.\w+|.*[*$].*",
     re.IGNORECASE,
 )
+_NOT_COMPILED: Final = re.compile(
+    r"(^|/)(registry|git|\.?cargo|cargo[_-]home|rustup|apt|apk|lists|s?ccache|\.?npm)(/|$)"
+)
+"""Cache mounts of what is downloaded, or of another cache that cargo does not look into."""
 WHOLE: Final = frozenset({".", "./", "", "*", "/", "./*", "**", "./."})
 
 
@@ -44,3 +50,9 @@ def is_source(path: str, *, inside: bool = True) -> bool:
     if any(_SOURCE.fullmatch(part) for part in parts):
         return True
     return inside and not _NO_CRATE.fullmatch(parts[-1]) and "." not in parts[-1]
+
+
+def keeps_compiled_crates(mount: Mount) -> bool:
+    """Return whether a mount keeps cargo's target directory, or a part of it, between builds."""
+    target = mount.target or ""
+    return mount.kind == "cache" and ("target" in target or not _NOT_COMPILED.search(target))

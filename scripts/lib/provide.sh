@@ -245,14 +245,19 @@ provide_images() {
 provide_registry() {
   local tree
   tree="$(layerproof_home)/tools/registry"
-  [ ! -x "$tree/usr/bin/docker-registry" ] || return 0
-  if ! is_debian; then
-    error 'the registry is unpacked from a Debian package, which only Debian can verify'
+  ! has_registry || return 0
+  if ! has_command apt-get || ! has_command dpkg-deb; then
+    error 'docker-registry is not installed'
+    hint 'install the package docker-registry, or the program from elsewhere; one test alone needs it'
     return 3
   fi
   info 'unpacking the package docker-registry into our tools (for the test of a shared cache; the system is not changed)'
-  unpack_packages "$(os_field VERSION_CODENAME)" "$tree" docker-registry || return
+  with_heartbeat 'still fetching' unpack_packages "$(os_field VERSION_CODENAME)" "$tree" docker-registry || return
   success 'registry unpacked'
+}
+
+has_registry() {
+  has_command docker-registry || [ -x "$(layerproof_home)/tools/registry/usr/bin/docker-registry" ]
 }
 
 # provide_invoke: cargo-lambda, whose emulator answers a function like the service does.

@@ -29,6 +29,26 @@ def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
     assert subject.shape(dockerfile.parse(bound)) == Shape()
 
 
+def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
+    late = STUB.replace("COPY src ./src", "COPY . .")
+    assert subject.shape(dockerfile.parse(late)) == Shape(workspace=False, vendored=False)
+    planned = late.replace(
+        "FROM base AS dependencies\nCOPY Cargo.toml Cargo.lock rust-toolchain.tom[l] ./",
+        "FROM base AS planner\nCOPY . /all\nFROM base AS dependencies\nCOPY --from=planner /all .",
+    )
+    assert planned != late
+    assert subject.shape(dockerfile.parse(planned)) == Shape()
+
+
+def test_a_toolchain_file_that_is_never_reached_is_not_drawn() -> None:
+    without = STUB.replace(" rust-toolchain.tom[l]", "")
+    assert not subject.shape(dockerfile.parse(without)).toolchain
+
+
+def test_our_own_build_takes_any_shape() -> None:
+    assert subject.load(ROOT / "Dockerfile.optimized", scripts=ROOT).shape == Shape()
+
+
 def test_what_a_dockerfile_cannot_do_without_is_there_in_every_project() -> None:
     text = (
         "FROM x AS a\nFROM rust AS b\nCOPY Cargo.toml Cargo.lock ./\n"
@@ -116,8 +136,9 @@ def test_the_dependencies_of_the_stub_design_are_its_copy_and_its_run() -> None:
 def test_only_a_mount_of_compiled_crates_keeps_them() -> None:
     assert foundation.keeps_compiled_crates(dockerfile.parse(MOUNT))
     assert not foundation.keeps_compiled_crates(dockerfile.parse(STUB))
-    registry = "FROM a\nRUN --mount=type=cache,target=/cargo/registry cargo build\n"
-    assert not foundation.keeps_compiled_crates(dockerfile.parse(registry))
+    for folder in ("/cargo/registry", "/usr/local/cargo/git/db", "/root/.cargo", "/sccache"):
+        other = f"FROM a\nRUN --mount=type=cache,target={folder} cargo build\n"
+        assert not foundation.keeps_compiled_crates(dockerfile.parse(other))
 
 
 def test_work_is_what_executed_vertices_of_stages_did() -> None:

@@ -33,6 +33,7 @@ from tests.integration.harness import regressions
 from tests.integration.harness.regressions import Regression
 
 BROKEN = regressions.of_scripts()
+GOOD = sorted((regressions.ROOT / "fixtures/dockerfiles/good").glob("*.Dockerfile"))
 AT_ONCE = "two dev builds at once"
 PROJECT = Blueprint(
     members=(Member("app", answer=7, binaries=("app",), uses=("alpha",)),),
@@ -148,6 +149,23 @@ def test_the_scripts_as_they_are_pass(
     property_id: str, open_bench: Callable[[Regression | None], Bench]
 ) -> None:
     CHECKS[property_id](open_bench(None), None)
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name.removesuffix(".Dockerfile"))
+def test_the_scripts_pass_with_a_dockerfile_of_another_design(
+    path: Path, engine: Engine, say: Callable[[str], None]
+) -> None:
+    """It has no arguments of ours, and perhaps neither a stage `base` nor a `package`."""
+    loaded = subject.load(path, scripts=regressions.ROOT / "scripts")
+    loaded = replace(loaded, options=replace(loaded.options, network="none"))
+    with scenario.prepare(engine, loaded, say=say) as bench:
+        check_p2(bench, None)
+        check_p6(bench, None)
+        tree = p7.project(bench.subject, p7.FIRST_ANSWER)
+        with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+            calls = [Invocation(words=(method,)) for method in ("docker", "prod", "--package-only")]
+            judge = judge_of("P7", bench)
+            p7.judge_calls(calls, scripts, broken=False, leftovers=True, judge=judge)
 
 
 def test_every_property_judged_here_has_several_negative_controls() -> None:

@@ -405,3 +405,34 @@ def test_the_newer_engine_is_debians(shell: Shell) -> None:
     )
     assert done.out == "status 3\n"
     assert "--dockerd PATH" in done.err
+
+
+# ---- a registry
+
+
+def test_a_registry_is_unpacked_where_there_is_none_and_once(shell: Shell) -> None:
+    shell.stub("apt-get", Answer(times=0))
+    shell.stub("dpkg-deb", Answer(times=0))
+    unpack = (
+        "os_field() { echo bookworm; }\n"
+        'unpack_packages() { echo "$@" >>unpacked; mkdir -p "$2/usr/bin"; '
+        ': >"$2/usr/bin/docker-registry"; chmod +x "$2/usr/bin/docker-registry"; }'
+    )
+    done = shell.call("provide_registry && provide_registry", before=unpack)
+    assert done.status == 0, done.err
+    state = shell.root / "state"
+    asked = f"bookworm {state}/tools/registry docker-registry\n"
+    assert (shell.project / "unpacked").read_text() == asked
+    assert done.err.endswith("[SUCCESS] registry unpacked\n")
+
+
+def test_a_registry_that_is_installed_is_taken(shell: Shell) -> None:
+    shell.stub("docker-registry", Answer(times=0))
+    done = shell.call("provide_registry")
+    assert (done.status, done.err) == (0, "")
+
+
+def test_a_registry_without_apt_says_what_to_install(shell: Shell) -> None:
+    done = shell.call("provide_registry || echo status $?")
+    assert done.out == "status 3\n"
+    assert "install the package docker-registry" in done.err
