@@ -22,7 +22,11 @@ from harness.structure import roles
 from harness.structure.roles import Role
 
 NOTHING_SAID = Config()
-_BINARY = re.compile(r"/(?:release|debug|lambda)/(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?=[\s/\"'\]]|$)")
+_BINARY = re.compile(
+    r"(?:/(?:release|debug|lambda|cargo/bin)/|--bin[ =])"
+    r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
+)
+"""Where a binary's name stands: in cargo's target directory or bin folder, or after `--bin`."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _CONTENTS = {
@@ -55,8 +59,7 @@ class Subject(Brief):
     """The Dockerfile under test with what surrounds it.
 
     `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
-    every commit or build where such a thing is declared. `generic` says that the Dockerfile takes a
-    binary's name by argument rather than naming one. `roles` overrides those that are inferred,
+    every commit or build where such a thing is declared. `roles` overrides those that are inferred,
     `program` is the artifact's path in the image where the entry point is not it. `required` are
     files without which the Dockerfile builds nothing, whatever else a generated project is.
     """
@@ -65,7 +68,6 @@ class Subject(Brief):
     scripts: Path
     shape: Shape
     binary: str = "app"
-    generic: bool = True
     ignore: str | None = None
     volatile: tuple[str, ...] = ()
     project: Path | None = None
@@ -110,25 +112,57 @@ def describe(
     parsed: Dockerfile, *, scripts: Path, ignore: str | None = None, project: Path | None = None
 ) -> Subject:
     """Return the subject that a parsed Dockerfile makes."""
-    names = [n for n in _BINARY.findall(parsed.text) if n not in _FOLDERS]
-    given = arguments(parsed, names[0] if names else "app")
+    binary = binary_of(parsed)
     return Subject(
         dockerfile=parsed,
         scripts=scripts,
         shape=shape(parsed),
-        binary=names[0] if names else "app",
-        generic=not names,
+        binary=binary,
         ignore=ignore,
         volatile=volatile(parsed),
         project=project,
-        options=BuildOptions(build_args={} if project is not None else given),
+        options=BuildOptions(build_args=arguments(parsed, binary) if project is None else {}),
         required={} if project is not None else required(parsed),
     )
 
 
+def binary_of(parsed: Dockerfile) -> str:
+    """Return what the Dockerfile calls its binary, by name or by the default of an ARG; or `app`."""
+    defaults = _defaults(parsed)
+    for name, variable in _BINARY.findall(_run_texts(parsed)):
+        value = name or defaults.get(variable) or ""
+        if value and value not in _FOLDERS:
+            return value
+    return "app"
+
+
 def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
-    """Return the build arguments that a Dockerfile which has them needs for generated projects."""
-    return {"BIN": binary} if "BIN" in declared_arguments(parsed) else {}
+    """Return the build arguments that a Dockerfile which has them needs for generated projects.
+
+    That is `BIN`, and what a binary's name is taken from where it has no default.
+    """
+    declared, defaults = declared_arguments(parsed), _defaults(parsed)
+    variables = {variable for _, variable in _BINARY.findall(_run_texts(parsed))}
+    wanted = {name for name in variables & declared if not defaults.get(name)}
+    return dict.fromkeys(sorted(wanted | {"BIN"} & declared), binary)
+
+
+def _defaults(parsed: Dockerfile) -> dict[str, str]:
+    """Return the first plain value of each ARG and ENV that has one."""
+    staged = (i for stage in parsed.stages for i in stage.instructions)
+    found: dict[str, str] = {}
+    for instruction in (*parsed.global_args, *staged):
+        if instruction.keyword in {"ARG", "ENV"}:
+            for name, value in instructions.assignments(instruction, escape=parsed.escape):
+                if value and "$" not in value:
+                    found.setdefault(name, value.strip("\"'"))
+    return found
+
+
+def _run_texts(parsed: Dockerfile) -> str:
+    """Return what the instructions that make or copy files say, comments left out."""
+    made = (i for stage in parsed.stages for i in stage.instructions)
+    return "\n".join(_text(i) for i in made if i.keyword in {"RUN", "COPY"})
 
 
 def shape(parsed: Dockerfile) -> Shape:

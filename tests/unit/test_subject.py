@@ -20,7 +20,29 @@ MOUNT = (ROOT / "fixtures/dockerfiles/good/cache-mount.Dockerfile").read_text()
 def test_a_dockerfile_that_copies_by_name_gets_a_package_of_that_shape() -> None:
     made = subject.describe(dockerfile.parse(STUB), scripts=ROOT)
     assert made.shape == Shape(workspace=False, vendored=False, build_script=False, toolchain=True)
-    assert (made.binary, made.generic) == ("app", False)
+    assert made.binary == "app"
+
+
+@pytest.mark.parametrize(
+    ("text", "binary", "arguments"),
+    [
+        ("RUN cargo build && cp target/release/api /x", "api", {}),
+        ("# cp target/release/old /x\nRUN cargo build", "app", {}),
+        ("COPY --from=rust /w/target/release/deps/x /y", "app", {}),
+        ("RUN cargo install --path .\nCOPY --from=rust /usr/local/cargo/bin/job /job", "job", {}),
+        ("RUN cargo build --release --bin worker", "worker", {}),
+        ("ARG APP_NAME=hello\nRUN cp ./target/release/$APP_NAME /bin/server", "hello", {}),
+        ("ENV APP=one\nRUN cp /t/release/${APP} /one", "one", {}),
+        ("ARG NAME\nRUN cp target/release/${NAME} /x", "app", {"NAME": "app"}),
+        ("ARG BIN=\nRUN cargo build --bin ${BIN}", "app", {"BIN": "app"}),
+        ("RUN for name in a b; do cargo build --bin $name; done", "app", {}),
+    ],
+)
+def test_the_binary_is_called_what_the_dockerfile_calls_it(
+    text: str, binary: str, arguments: dict[str, str]
+) -> None:
+    made = subject.describe(dockerfile.parse(f"FROM rust\n{text}\n"), scripts=ROOT)
+    assert (made.binary, made.options.build_args) == (binary, arguments)
 
 
 def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
