@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from harness.brief import Brief
+from harness.fitting import Shape
 from harness.generated import checkouts, edits, registry
 from harness.generated.checkouts import Checkout
 from harness.generated.projects import Blueprint, Dependency, Member, render
 from harness.model import Edit, EditClass, Tree
-from harness.subject import Shape
 
 SOURCE_EDITS = (
     EditClass.SOURCE,

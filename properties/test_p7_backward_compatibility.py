@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.fitting import declared_arguments
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import (
     CODEBUILD_FILES,
@@ -32,7 +33,7 @@ from harness.model import Entry, File
 from harness.process import host_cargo_works
 from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
-from harness.subject import Subject, declared_arguments
+from harness.subject import Subject
 from properties.common import same_lines
 from properties.story import count
 

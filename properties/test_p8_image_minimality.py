@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness import dockerfile, strategies
 from harness import subject as subjects
+from harness.fitting import declared_arguments
 from harness.generated.projects import render
 from harness.judging.image import Image
 from harness.judging.judge import Judge, Tally
@@ -22,7 +23,7 @@ from harness.model import BuildObservation, Dockerfile
 from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan
-from harness.subject import Subject, declared_arguments
+from harness.subject import Subject
 from properties.story import count
 
 pytestmark = pytest.mark.property("P8")

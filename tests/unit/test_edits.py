@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from harness.fitting import Shape
 from harness.generated import edits, registry
 from harness.generated.projects import Blueprint, Dependency, Member, locked, render, units
 from harness.model import EditClass, File, Link
@@ -18,7 +19,6 @@ from harness.strategies import (
     blueprints,
     plans,
 )
-from harness.subject import Shape
 
 ALL = (*SOURCE_EDITS, *DEPENDENCY_EDITS, *IDLE_EDITS, *OTHER_EDITS)
 APP = Member(

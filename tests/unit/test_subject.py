@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import dockerfile, subject
+from harness import dockerfile, fitting, subject
 from harness.errors import ProjectError, UsageError
+from harness.fitting import Shape
 from harness.judging import foundation
 from harness.model import BuildObservation, File, Outcome, Vertex
-from harness.subject import Shape
 
 ROOT = Path(__file__).parents[2]
 STUB = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
@@ -46,25 +46,25 @@ def test_the_binary_is_called_what_the_dockerfile_calls_it(
 
 
 def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
-    assert subject.shape(dockerfile.parse(MOUNT)) == Shape()
+    assert fitting.shape(dockerfile.parse(MOUNT)) == Shape()
     bound = "FROM rust\nRUN --mount=type=bind,target=/src cargo build\n"
-    assert subject.shape(dockerfile.parse(bound)) == Shape()
+    assert fitting.shape(dockerfile.parse(bound)) == Shape()
 
 
 def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
     late = STUB.replace("COPY src ./src", "COPY . .")
-    assert subject.shape(dockerfile.parse(late)) == Shape(workspace=False, vendored=False)
+    assert fitting.shape(dockerfile.parse(late)) == Shape(workspace=False, vendored=False)
     planned = late.replace(
         "FROM base AS dependencies\nCOPY Cargo.toml Cargo.lock rust-toolchain.tom[l] ./",
         "FROM base AS planner\nCOPY . /all\nFROM base AS dependencies\nCOPY --from=planner /all .",
     )
     assert planned != late
-    assert subject.shape(dockerfile.parse(planned)) == Shape()
+    assert fitting.shape(dockerfile.parse(planned)) == Shape()
 
 
 def test_a_toolchain_file_that_is_never_reached_is_not_drawn() -> None:
     without = STUB.replace(" rust-toolchain.tom[l]", "")
-    assert not subject.shape(dockerfile.parse(without)).toolchain
+    assert not fitting.shape(dockerfile.parse(without)).toolchain
 
 
 def test_our_own_build_takes_any_shape() -> None:
@@ -79,15 +79,15 @@ def test_what_a_dockerfile_cannot_do_without_is_there_in_every_project() -> None
         "ADD https://example.org/a.tar /a\nCOPY src src\n"
         "RUN --mount=type=bind,source=templates,target=/t cargo build\n"
     )
-    assert subject.required(dockerfile.parse(text)) == {
+    assert fitting.required(dockerfile.parse(text)) == {
         ".cargo/config.toml": File(b"# nothing is set\n"),
         "build.rs": File(b"fn main() {}\n"),
         "migrations/.keep": File(b""),
         "askama.toml": File(b""),
         "templates/.keep": File(b""),
     }
-    assert subject.required(dockerfile.parse(STUB)) == {}
-    assert subject.required(dockerfile.parse(MOUNT)) == {}
+    assert fitting.required(dockerfile.parse(STUB)) == {}
+    assert fitting.required(dockerfile.parse(MOUNT)) == {}
 
 
 def test_what_changes_with_every_commit_is_told_by_its_name() -> None:
