@@ -26,7 +26,7 @@ A finding names its line, what is there, why it matters, and what to write inste
 is tested on regressions made from good Dockerfiles by one edit
 (`fixtures/dockerfiles/regressions.toml`).
 
-This page is made from the rules; `python -m harness.structure_docs > docs/structure-checks.md`
+This page is made from the rules; `python -m harness.structure.docs > docs/structure-checks.md`
 makes it anew.
 """
 _GROUPS: tuple[tuple[str, tuple[Rule, ...]], ...] = (

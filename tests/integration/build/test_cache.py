@@ -63,7 +63,9 @@ def test_a_damaged_cache_is_noticed_said_so_and_done_without(
 def test_the_layer_does_without_the_cache_it_was_made_with(checkout: Open, tmp_path: Path) -> None:
     with checkout(cargo.tree(cargo.simple())) as project:
         project.build()
-        emptied = in_cache(project, "rm -rf target compiler registry git compiled sources", folder=tmp_path)
+        emptied = in_cache(
+            project, "rm -rf target compiler registry git compiled sources", folder=tmp_path
+        )
         assert emptied.succeeded, emptied.error
         project.edit(cargo.edit({"src/main.rs": cargo.program("v", prints="one::value()")}))
         seen = project.build()
