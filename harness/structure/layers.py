@@ -197,7 +197,7 @@ RULES: Final = (
     ),
     Rule(
         "no-dependency-layer",
-        "No cache mount keeps what was compiled: each edit compiles all dependencies again.",
+        "No cache mount keeps what was compiled: each edit compiles all dependencies anew.",
         "Copy manifests and lock file first, compile the dependencies from them (cargo chef cook, "
         "or cargo build with stand-ins for the source), then copy the source.",
         "COPY . .\nRUN cargo build --release",

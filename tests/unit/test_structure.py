@@ -82,7 +82,7 @@ def test_what_a_finding_says_is_complete() -> None:
         "Dockerfile:3: dependencies are compiled in the same RUN as the project's source "
         "[no-dependency-layer]\n"
         "    3 | RUN cargo build --release\n"
-        "  why: No cache mount keeps what was compiled: each edit compiles all dependencies again.\n"
+        "  why: No cache mount keeps what was compiled: each edit compiles all dependencies anew.\n"
         "  instead: Copy manifests and lock file first, compile the dependencies from them (cargo "
         "chef cook, or cargo build with stand-ins for the source), then copy the source."
     )
