@@ -123,14 +123,14 @@ escape_regex() {
 # where that cannot be seen (fuse-overlayfs), their cgroup is of a container that it has. The file systems of the
 # latter are processes too.
 container_processes() {
-  local dir data
+  local dir data file groups=(/proc/[0-9]*/cgroup) words=(/proc/[0-9]*/cmdline)
   dir="$(engine_dir "$1")/data"
   data="$(escape_regex "$dir")"
   {
     grep -lE "^[^ ]+ [^ ]+ [^ ]+ ([^ ]*$data/[^ ]* / |[^ ]+ / .*=$data/)" /proc/[0-9]*/mountinfo || :
     find "$dir/containers" "$dir/buildkit/executor" -mindepth 1 -maxdepth 1 -type d -name '????????????????????*' \
-      | sed 's,.*/,,' | grep -lF -f - /proc/[0-9]*/cgroup || :
-    printf '%s\n' "$dir/" | grep -lF -f - /proc/[0-9]*/cmdline | while IFS= read -r file; do
+      | sed 's,.*/,,' | grep -lF -f - "${groups[@]}" || :
+    printf '%s\n' "$dir/" | grep -lF -f - "${words[@]}" | while IFS= read -r file; do
       [[ "$(readlink "${file%/cmdline}/exe")" != */fuse-overlayfs ]] || printf '%s\n' "$file"
     done || :
   } 2>/dev/null | sed -e 's,^/proc/,,' -e 's,/.*,,' | sort -un
