@@ -26,6 +26,8 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 POOL_SLOTS = 64
 POOL_LAYERS = 3000
 """What a private engine may keep for the next run: beyond it, starting anew is the cheaper way."""
+OF_ANOTHER_POOL = "is already running for another state directory"
+"""How `private-engine.sh` says that a name is taken: a user's pools share the names of sockets."""
 ANSWER_SECONDS = 10.0
 SETUP_SECONDS = 1800.0
 PLUGIN_FOLDERS = (
@@ -259,6 +261,8 @@ def _pooled(*, scripts: Path, say: Say) -> Iterator[str]:
             owner = ("--owner-pid", str(os.getpid()))
             start = commands.private_engine(script, "start", name, "--images", *owner)
             started = process.run(start, limit=SETUP_SECONDS)
+            if started.status == 3 and OF_ANOTHER_POOL in started.err:
+                continue
             started.check("starting a private engine")
             try:
                 yield started.out.strip().removeprefix("DOCKER_HOST=")
