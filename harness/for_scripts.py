@@ -7,12 +7,12 @@ two as further stages, so that its builds can be driven by the scripts as they a
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
 
 from harness import subject as subjects
 from harness.judging import foundation
 from harness.model import Dockerfile, Instruction, Stage
 from harness.parsing import instructions
+from harness.structure import stagegraph
 from harness.subject import Subject
 
 BASE, PACKAGE = "base", "package"
@@ -55,7 +55,8 @@ def _program(parsed: Dockerfile, under_test: Subject) -> str | None:
     """Return the absolute path of the program that the shipped stage starts."""
     if under_test.program is not None:
         return under_test.program
-    chain = list(_chain(parsed, _shipped(parsed, under_test)))
+    below = stagegraph.of(parsed).chain(_shipped(parsed, under_test).index)
+    chain = [parsed.stages[index] for index in reversed(below)]
     for keyword in ("ENTRYPOINT", "CMD"):
         for stage in chain:
             started = [i for i in stage.instructions if i.keyword == keyword and i.words]
@@ -63,15 +64,6 @@ def _program(parsed: Dockerfile, under_test: Subject) -> str | None:
                 word = (started[-1].words or ("",))[0]
                 return word if word.startswith("/") else _placed(chain, word)
     return None
-
-
-def _chain(parsed: Dockerfile, stage: Stage) -> Iterator[Stage]:
-    """Yield a stage, the stage it builds upon, and so on."""
-    yield stage
-    earlier = parsed.stages[: stage.index]
-    below = [s for s in earlier if (s.name or "").lower() == stage.base.lower()]
-    if below:
-        yield from _chain(parsed, below[-1])
 
 
 def _placed(chain: list[Stage], word: str) -> str | None:
