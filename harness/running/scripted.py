@@ -19,7 +19,9 @@ import docker
 
 from harness import dockerfile, for_scripts, process, progress
 from harness import subject as subjects
+from harness.engine import SCRIPTS
 from harness.errors import CommandError
+from harness.running import sweep
 from harness.scenario import Workspace
 
 SCRIPT_SECONDS = 300.0
@@ -59,6 +61,7 @@ class Container:
     state: str
     started_at: str
     image: str
+    mounted_at: str
 
 
 class Scripted:
@@ -135,14 +138,21 @@ class Scripted:
         client = self.bench.engine.client
         found = []
         for summary in client.api.containers(all=True):
-            sources = {mount.get("Source") for mount in summary.get("Mounts") or ()}
-            if str(self.project.resolve()) not in sources:
+            mounts = summary.get("Mounts") or ()
+            here = [m for m in mounts if m.get("Source") == str(self.project.resolve())]
+            if not here:
                 continue
             with contextlib.suppress(docker.errors.NotFound):
                 facts = client.api.inspect_container(summary["Id"])
                 state = facts["State"]
                 found.append(
-                    Container(facts["Id"], state["Status"], state["StartedAt"], facts["Image"])
+                    Container(
+                        id=facts["Id"],
+                        state=state["Status"],
+                        started_at=state["StartedAt"],
+                        image=facts["Image"],
+                        mounted_at=here[0]["Destination"],
+                    )
                 )
         return found
 
@@ -151,26 +161,43 @@ class Scripted:
         return self.programs(f"./target/{profile}/{binary}")[0]
 
     def programs(self, *paths: str) -> tuple[str, ...]:
-        """Return what each of some programs of the project's directory prints in the container."""
-        seen = self.run(DEV_CONTAINER, "exec", "--", "sh", "-c", EACH_PROGRAM, "sh", *paths)
-        parts = seen.out.split(AFTER_PROGRAM)
-        if seen.status != 0 or len(parts) != 2 * len(paths) + 1:
-            return (f"(exit {seen.status}) {seen.log.strip()}",) * len(paths)
-        said = zip(parts[0::2], parts[1::2], strict=False)
+        """Return what each of some programs of the project's directory prints in the container.
+
+        The engine is asked to run them where a container is up, which needs no script's word.
+        """
+        up = [container for container in self.containers() if container.state == "running"]
+        words = ("sh", "-c", EACH_PROGRAM, "sh", *paths)
+        if up:
+            status, said = self._execute(up[0], words)
+        else:
+            seen = self.run(DEV_CONTAINER, "exec", "--", *words)
+            status, said = seen.status, seen.out if seen.status == 0 else seen.log
+        parts = said.split(AFTER_PROGRAM)
+        if status != 0 or len(parts) != 2 * len(paths) + 1:
+            return (f"(exit {status}) {said.strip()}",) * len(paths)
+        each = zip(parts[0::2], parts[1::2], strict=False)
         return tuple(
-            text.strip() if status == "0" else f"(exit {status}) {text.strip()}"
-            for text, status in said
+            text.strip() if end == "0" else f"(exit {end}) {text.strip()}" for text, end in each
         )
 
+    def _execute(self, container: Container, words: Sequence[str]) -> tuple[int, str]:
+        """Run a command in the container, where the project is mounted; status and output."""
+        api = self.bench.engine.client.api
+        started = api.exec_create(container.id, list(words), workdir=container.mounted_at)
+        said = api.exec_start(started["Id"])
+        status = api.exec_inspect(started["Id"])["ExitCode"]
+        return int(status), said.decode(errors="replace")
+
     def close(self) -> None:
-        """Remove what the scripts made on the engine, by their own means and then by ours."""
+        """Remove what the scripts made on the engine; other scripts than ours by their own means
+        first, since only they know all of it.
+        """
         if self.bench.keep:
             return
-        with contextlib.suppress(CommandError):
-            self.run(DEV_CONTAINER, "clean")
-        for left in self.containers():
-            with contextlib.suppress(docker.errors.APIError):
-                self.bench.engine.client.api.remove_container(left.id, force=True, v=True)
+        if self.bench.subject.scripts != SCRIPTS:
+            with contextlib.suppress(CommandError):
+                self.run(DEV_CONTAINER, "clean")
+        sweep.of_project(self.bench.engine, self.project.resolve())
         for name in OUTPUTS:
             shutil.rmtree(self.project / name, ignore_errors=True)
 

@@ -78,7 +78,7 @@ def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
     """Remove containers before the images, volumes and networks that they hold."""
     client = engine.client
     only: dict[str, str | list[str] | bool] = {"label": LABEL}
-    removed = _remove_of_scripts(client, wanted)
+    removed = _remove_of_scripts(client, lambda path: wanted(_run_of(path)))
     for container in client.containers.list(all=True, filters=only, ignore_removed=True):
         if wanted(container.labels.get(LABEL, "")):
             with contextlib.suppress(docker.errors.APIError):
@@ -102,32 +102,37 @@ def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
     return removed
 
 
-def _remove_of_scripts(client: docker.DockerClient, wanted: Callable[[str], bool]) -> int:
-    """Remove what scripts made for projects of a run: ours by label, any container by its mounts.
+def of_project(engine: Engine, project: Path) -> int:
+    """Remove what scripts made on the engine for one project; return how many objects."""
+    return _remove_of_scripts(engine.client, lambda path: path == str(project))
+
+
+def _remove_of_scripts(client: docker.DockerClient, concerns: Callable[[str], bool]) -> int:
+    """Remove what scripts made for some projects: ours by label, any container by its mounts.
 
     A named volume that carries no label of ours may be anybody's, and stays.
     """
-    images = client.images.list(filters={"label": _PATH}, all=True)
-    projects = {i.labels.get(_PROJECT) for i in images if wanted(_run_of(i.labels[_PATH]))}
+    api = client.api
+    images = api.images(filters={"label": _PATH}, all=True)
+    projects = {i["Labels"].get(_PROJECT) for i in images if concerns(i["Labels"][_PATH])}
     removed = 0
-    for summary in client.api.containers(all=True):
+    for summary in api.containers(all=True):
         labels = summary.get("Labels") or {}
         places = [labels.get(_PATH, ""), *(m.get("Source", "") for m in summary["Mounts"])]
-        if any(wanted(_run_of(place)) for place in places) or labels.get(_PROJECT) in projects:
+        if any(map(concerns, places)) or labels.get(_PROJECT) in projects:
             projects |= {labels.get(_PROJECT)}
             with contextlib.suppress(docker.errors.APIError):
-                client.api.remove_container(summary["Id"], force=True, v=True)
+                api.remove_container(summary["Id"], force=True, v=True)
                 removed += 1
-    projects -= {None}
-    for project in projects:
+    for project in projects - {None}:
         only = {"label": f"{_PROJECT}={project}"}
-        for image in client.images.list(filters=only):
+        for image in api.images(filters=only):
             with contextlib.suppress(docker.errors.APIError):
-                client.images.remove(str(image.id), force=True)
+                api.remove_image(image["Id"], force=True)
                 removed += 1
-        for volume in client.volumes.list(filters=only):
+        for volume in api.volumes(filters=only)["Volumes"] or ():
             with contextlib.suppress(docker.errors.APIError):
-                volume.remove(force=True)
+                api.remove_volume(volume["Name"], force=True)
                 removed += 1
     return removed
 

@@ -88,6 +88,9 @@ build_in_container() {
         info 'the project directory was replaced; so is the container'
         try_docker rm --force "$CONTAINER_ID" || :
         ;;
+      94)
+        prepare_volumes "$CONTAINER_ID" || warn "the volumes cannot be prepared: $FAILURE"
+        ;;
       1 | 125 | 126 | 137)
         [ "$attempt" -lt 3 ] || break
         warn 'the dev container went away during the build; once more'
@@ -98,7 +101,7 @@ build_in_container() {
         ;;
     esac
   done
-  error 'the dev container went away during each of three builds'
+  error 'the dev container was not fit to build in, three times over'
   return 3
 }
 
@@ -142,11 +145,9 @@ run_command() {
 
 # remove_all: this project's container, volumes and image; nothing of anyone else's.
 remove_all() {
-  local id role ours="label=layerproof.project=$PROJECT_ID"
-  for role in dev dev-prepare; do
-    for id in $(docker ps --all --quiet --no-trunc --filter "$ours" --filter "label=layerproof.role=$role"); do
-      try_docker rm --force "$id" || :
-    done
+  local id ours="label=layerproof.project=$PROJECT_ID"
+  for id in $(find_labelled); do
+    try_docker rm --force "$id" || :
   done
   for id in $(docker volume ls --quiet --filter "$ours" --filter label=layerproof.role=dev); do
     try_docker volume rm --force "$id" || :

@@ -116,34 +116,34 @@ guest_program() {
   printf '%s; exit\n' "$1"
 }
 
-# prepare_volumes: makes the volumes where they are missing, and the caller their owner.
-prepare_volumes() {
-  # shellcheck disable=SC2016 # expanded in the container
-  try_docker run --rm --interactive --pull never --network none --user 0:0 --entrypoint sh \
-    --label "layerproof.project=$PROJECT_ID" --label layerproof.role=dev-prepare \
-    --mount "$(volume_mount "$BUILD_VOLUME" /layerproof/build)" \
-    --mount "$(volume_mount "$CARGO_VOLUME" /layerproof/cargo)" \
-    "$DEV_IMAGE" -s "$CALLER" < <(guest_program \
-      'image_home="${CARGO_HOME:-/usr/local/cargo}"; CARGO_HOME=/layerproof/cargo; guest_prepare "$1" "$image_home"')
+# image_cargo_home: where the image keeps cargo's own files.
+image_cargo_home() {
+  local home
+  home="$(docker image inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$DEV_IMAGE" 2>/dev/null | sed -n 's/^CARGO_HOME=//p')"
+  printf '%s\n' "${home:-/usr/local/cargo}"
 }
 
-# create_container: image, volumes, container. Fails only where trying again is of no use.
+# prepare_volumes CONTAINER: gives the caller the volumes of a running container. May be done again, and by two at once.
+prepare_volumes() {
+  log_command docker exec --user 0:0 "$1" chown "$CALLER" /layerproof
+  # shellcheck disable=SC2016 # expanded in the container
+  FAILURE="$(guest_program 'guest_prepare "$1" "$2"' \
+    | docker exec --interactive --user 0:0 "$1" sh -s "$CALLER" "$(image_cargo_home)" 2>&1)"
+}
+
+# create_container: image, volumes, container, up and prepared. Fails only where trying again is of no use; what another
+# caller or a kill leaves halfway is seen at the next look, or by the next build.
 create_container() {
   local name="$CONTAINER_NAME"
   choose_container_network
   ensure_image || return
   info 'creating the dev container'
-  if ! prepare_volumes; then
-    case "$FAILURE" in *[Nn]'o such image'*) return 0 ;; esac
-    report_container_failure
-    return 1
-  fi
   set_container_arguments
   [ -z "$NAME_TAKEN" ] || name="$CONTAINER_NAME-2"
-  try_docker create --name "$name" "${CONTAINER_ARGUMENTS[@]}" --entrypoint sh "$DEV_IMAGE" \
-    -c "$IDLE" && return 0
+  try_docker create --name "$name" "${CONTAINER_ARGUMENTS[@]}" --entrypoint sh "$DEV_IMAGE" -c "$IDLE" \
+    && try_docker start "$name" && prepare_volumes "$name" && return 0
   case "$FAILURE" in
-    *'already in use'* | *[Nn]'o such image'*) sleep 0.1 ;; # another caller was faster; the next look tells
+    *'already in use'* | *[Nn]'o such image'* | *[Nn]'o such container'* | *'is not running'*) sleep 0.1 ;; # another caller moved; the next look tells
     *)
       report_container_failure
       return 1

@@ -17,6 +17,7 @@ GUEST_BUILD="${GUEST_BUILD:-/layerproof/build}"
   GUEST_NOT_WRITABLE=91 # there is no place for the artifact
   GUEST_INCOMPLETE=92   # the image lacks a tool
   GUEST_NO_BINARY=93    # all is built, and there was nothing to hand over
+  GUEST_UNPREPARED=94   # the volumes are not the caller's
   GUEST_FAILED=101      # cargo's own code for a build that failed
   GUEST_INTERRUPTED=130
 }
@@ -33,15 +34,23 @@ guest_log() {
   { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >/proc/1/fd/1; } 2>/dev/null || :
 }
 
-# guest_prepare OWNER CARGO_HOME-OF-THE-IMAGE: run as root on the volumes, gives them to the caller.
+# guest_prepare OWNER CARGO_HOME-OF-THE-IMAGE: run as root on the volumes, gives them to the caller, one caller at a time.
 # Configuration that the image carries in its CARGO_HOME holds in ours too.
 guest_prepare() {
+  if command -v flock >/dev/null; then
+    exec 9>"$GUEST_BUILD/prepare.lock" && flock 9 || return
+  fi
   mkdir -p "$GUEST_BUILD/target" "$GUEST_BUILD/state" "$CARGO_HOME/home" || return
   for guest_file in config.toml config; do
     [ ! -f "$2/$guest_file" ] || cp "$2/$guest_file" "$CARGO_HOME/$guest_file" || return
   done
   [ "$(stat -c %u:%g "$GUEST_BUILD/state")" != "$1" ] || [ "$(stat -c %u:%g "$CARGO_HOME/home")" != "$1" ] || return 0
   chown -R "$1" "$GUEST_BUILD" "$CARGO_HOME"
+}
+
+# guest_is_prepared: may the caller write what a build writes?
+guest_is_prepared() {
+  [ -w "$GUEST_BUILD/target" ] && [ -w "$GUEST_BUILD/state" ] && [ -w "$CARGO_HOME/home" ]
 }
 
 # guest_marked [MARK]: the processes of a build, wherever they have gone. Without MARK those of any build.

@@ -114,6 +114,7 @@ cargo_run_build() {
   cargo_words="$GUEST_BUILD/state/words"
   [ -f "$GUEST_SOURCE/Cargo.toml" ] || return "$GUEST_NO_SOURCE"
   command -v flock >/dev/null && command -v cargo >/dev/null || return "$GUEST_INCOMPLETE"
+  guest_is_prepared || return "$GUEST_UNPREPARED"
   # Before the compiler is asked to work for nothing.
   mkdir -p "$GUEST_SOURCE/target/.layerproof" && [ -w "$GUEST_SOURCE/target/.layerproof" ] || return "$GUEST_NOT_WRITABLE"
   guest_lock || return

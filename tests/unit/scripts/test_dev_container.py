@@ -293,6 +293,44 @@ def test_a_container_that_keeps_going_away_is_given_up_after_three_builds(projec
     built = project.run(SCRIPT, "build")
     assert built.status == 3
     assert "went away" in built.err
+    assert "not fit to build in" in built.err
+
+
+def test_volumes_that_are_not_the_callers_are_prepared_and_the_build_made_again(
+    project: Shell,
+) -> None:
+    seen = observed(project)
+    project.stub(
+        "docker",
+        Answer("inspect *", out=seen),
+        Answer("image inspect *", out="PATH=/bin\nCARGO_HOME=/opt/cargo\n", times=3),
+        Answer(f"exec --interactive --user 0:0 {CONTAINER} sh -s * /opt/cargo", times=3),
+        Answer("exec *", status=94, times=3),
+    )
+    built = project.run(SCRIPT, "build")
+    assert [call[0] for call in project.calls("docker")][:3] == ["inspect", "exec", "image"]
+    assert built.status == 3
+
+
+def test_a_new_container_is_started_and_its_volumes_prepared_before_it_counts(
+    project: Shell,
+) -> None:
+    project.stub(
+        "docker",
+        Answer("image inspect *", times=1),
+        Answer("create --name mine *", times=1),
+        Answer("start mine", times=1),
+        Answer("exec --interactive --user 0:0 mine sh -s * /usr/local/cargo", times=1),
+    )
+    code = (
+        "open_project; WANTED_IMAGE_INPUTS=x IMAGE_INPUTS=x IMAGE_ID=i WANTED_CONFIG=c\n"
+        "WANTED_INPUTS=i LAYERPROOF_NETWORK=none NAME_TAKEN='' CONTAINER_NAME=mine\n"
+        "create_container"
+    )
+    made = project.source(SCRIPT, code)
+    assert made.status == 0, made.err
+    calls = [call[0] for call in project.calls("docker")]
+    assert calls[:2] == ["create", "start"]
 
 
 def test_a_container_that_cannot_be_started_is_replaced_then_reported(project: Shell) -> None:
