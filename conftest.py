@@ -47,6 +47,7 @@ from harness.config import find as find_config
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError, UsageError
 from harness.judging.judge import Judge, Tally
+from harness.judging.report import PropertyViolation
 from harness.running import sweep
 from harness.scenario import Bench
 from harness.subject import Subject
@@ -147,7 +148,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def dockerfile_path(config: pytest.Config) -> Path:
-    """Return the Dockerfile under test: the one named, the project's own, or this repo's."""
+    """Return the Dockerfile under test: the one named, the project's, the scripts', or ours."""
     named = config.getoption("--dockerfile")
     project = config.getoption("--project")
     if named is not None:
@@ -155,10 +156,11 @@ def dockerfile_path(config: pytest.Config) -> Path:
     configured = said(config)
     if configured.dockerfile is not None:
         return configured.directory / configured.dockerfile
-    if project is not None:
+    scripts = config.getoption("--scripts-dir")
+    for folder in (project, scripts.resolve().parent if scripts is not None else None):
         for name in ("Dockerfile.optimized", "Dockerfile"):
-            if (project / name).is_file():
-                return Path(project) / name
+            if folder is not None and (folder / name).is_file():
+                return Path(folder) / name
     return ROOT / "Dockerfile.optimized"
 
 
@@ -180,7 +182,7 @@ def load_subject(config: pytest.Config) -> Subject:
         scripts = configured.directory / named if named is not None else ROOT / "scripts"
     loaded = subjects.load(
         dockerfile_path(config),
-        scripts=scripts,
+        scripts=scripts.resolve(),
         project=project.resolve() if project is not None else None,
         config=configured,
     )
@@ -286,11 +288,13 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pluggy.Result[pytest.TestReport], None]:
-    """Keep the outcome of a test for its fixtures; an error of ours needs no traceback."""
+    """Keep the outcome of a test for its fixtures; what we report ourselves needs no traceback."""
     outcome = yield
     report = outcome.get_result()
     if report.when == "call":
         item.layerproof_report = report  # type: ignore[attr-defined]
+    if call.excinfo is not None and isinstance(call.excinfo.value, PropertyViolation):
+        report.longrepr = str(call.excinfo.value)
     if call.excinfo is not None and isinstance(call.excinfo.value, LayerProofError):
         report.longrepr = str(call.excinfo.value)
         report.user_properties.append((CANNOT_RUN, str(call.excinfo.value)))

@@ -5,6 +5,7 @@ compiled.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,13 @@ def test_one_container_serves_every_dev_build_and_keeps_what_it_compiled(
 def judge_plan(
     plan: Plan, dev: Scripted, *, at_last: ContainerEvent | None = None, judge: Judge
 ) -> None:
-    """Build each state in turn; the container and what it compiled have to stay."""
+    """Build each state in turn; the container and what it compiled have to stay.
+
+    Cargo itself overlooks a file that changes to an older date: only scripts that say they see it
+    are given such edits.
+    """
+    if not dev.sees_old_dates:
+        plan = replace(plan, steps=tuple(replace(step, old=False) for step in plan.steps))
     story = [f"dev build of {plan!r}"]
     project = render(plan.start)
     dependencies = set(project.dependencies)

@@ -15,7 +15,13 @@ from harness.generated.projects import Blueprint, Dependency, Member, render
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import EditClass
-from harness.running.container_events import COMMANDS, ContainerEvent, perform
+from harness.running.container_events import (
+    COMMANDS,
+    ContainerEvent,
+    change_dockerfile,
+    is_of_an_earlier_dockerfile,
+    perform,
+)
 from harness.running.scripted import DEV_CONTAINER, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
 from properties.common import dev_truth, same_lines
@@ -73,6 +79,7 @@ def judge_moves(
     change = edits.apply(EditClass.SOURCE, start)
     assert change is not None
     story = ["a project without a dev container"]
+    change_dockerfile(dev)
     if built:
         story.append("dev build")
         judge_build(dev, start, story, judge)
@@ -120,9 +127,16 @@ def judge_container(
     rows = [
         Row("containers (engine)", "running", ", ".join(c.state for c in found) or "none"),
         Row("state (status)", "running", str(said.get("state"))),
-        Row("current (status)", "True", str(said.get("current"))),
         Row("exit of status", "0", str(said["exit"])),
-        Row("id (status)", found[0].id if found else "one", str(said.get("id"))),
+    ]
+    if "current" in said:
+        rows.append(Row("current (status)", "True", str(said["current"])))
+    if "id" in said:
+        rows.append(Row("id (status)", found[0].id if found else "one", str(said["id"])))
+    rows += [
+        Row("image", "of the Dockerfile as it is", "of an earlier one")
+        for container in found
+        if is_of_an_earlier_dockerfile(container, dev)
     ]
     rows += [
         Row(name, expected, dev.printed(name)) for name, expected in dev_truth(blueprint).items()
@@ -139,17 +153,20 @@ def judge_container(
 def judge_status(
     happened: str, dev: Scripted, story: Sequence[str], judge: Judge, *, stale: bool = False
 ) -> str:
-    """`status` says what the engine says; return that. A container there may be known as stale."""
+    """`status` says what the engine says; return that. A container there may be known as stale.
+
+    Of a `status` that does not tell whether the container is current, its word on that and the exit
+    status that follows from it are not judged; the container is, after the next build.
+    """
     found = dev.containers()
     truth = found[0].state if found else "absent"
     said = dev.status()
     up = truth == "running" and said.get("current") is True
-    rows = [
-        Row("state", truth, str(said.get("state"))),
-        Row("exit of status", "0" if up else "1", str(said["exit"])),
-    ]
-    if stale and found:
-        rows.append(Row("current", "False", str(said.get("current"))))
+    rows = [Row("state", truth, str(said.get("state")))]
+    if "current" in said:
+        rows.append(Row("exit of status", "0" if up else "1", str(said["exit"])))
+        if stale and found:
+            rows.append(Row("current", "False", str(said["current"])))
     judge(
         f"After {happened!r}, `status` does not say how things are.",
         holds=same_lines(rows),

@@ -41,6 +41,8 @@ pytestmark = pytest.mark.property("P7")
 WITNESS = "compiled-by-the-dockerfile-under-test"
 PACKAGE, ZIP = "lambda-package/bootstrap", "lambda-deployment.zip"
 HOST_METHODS = {"local", "native"}
+MAKEFILE = "Makefile"
+TARGETS = ("help", "clean", "package-zip", "deploy-package")
 FREE_WORDS = ("-v", "--verbose")
 WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "-vh")
 
@@ -52,10 +54,14 @@ _answers = itertools.count(FIRST_ANSWER + 1)
 
 @st.composite
 def invocations(
-    draw: st.DrawFn, *, methods: Sequence[str], flags: Sequence[str] = ("--features extra",)
+    draw: st.DrawFn,
+    *,
+    methods: Sequence[str],
+    flags: Sequence[str] = ("--features extra",),
+    targets: Sequence[str] = TARGETS,
 ) -> Invocation:
     """Draw a call: options and methods in any order, now and then a wrong word or a target."""
-    target = draw(st.sampled_from([None] * 5 + ["help", "clean", "package-zip", "deploy-package"]))
+    target = draw(st.sampled_from([None] * 5 + list(targets)))
     if target:
         return Invocation(target=target)
     words = draw(st.lists(st.sampled_from(FREE_WORDS), max_size=1))
@@ -79,7 +85,8 @@ def test_the_legacy_interface_is_kept(
     methods = [m for m in METHODS if m != "dev" and (m not in HOST_METHODS or host_cargo_works())]
     takes_flags = "CARGO_FLAGS" in declared_arguments(bench.subject.dockerfile)
     flags = ["--features extra"] if takes_flags else []  # another design may have no way to them
-    call = invocations(methods=methods, flags=flags)
+    has_makefile = (bench.subject.scripts.parent / MAKEFILE).is_file()
+    call = invocations(methods=methods, flags=flags, targets=TARGETS if has_makefile else ())
     calls = data.draw(st.lists(call, min_size=1, max_size=3), "calls")
     broken = data.draw(st.sampled_from([False, False, True]), "the second call's source is broken")
     leftovers = data.draw(st.booleans(), "what earlier versions of the scripts left lies there")
@@ -192,7 +199,7 @@ def invoke(call: Invocation, scripts: Scripted) -> ScriptRun:
     """Make the call in the project's root."""
     given = {"CARGO_FLAGS": call.cargo_flags, "TARGET_ARCH": call.target_arch}
     if call.target:
-        makefile = scripts.bench.subject.scripts.parent / "Makefile"
+        makefile = scripts.scripts.parent / MAKEFILE
         return scripts.command(("make", "-f", str(makefile), call.target), environment=given)
     return scripts.run(BUILD_LAMBDA, *call.words, environment=given)
 

@@ -30,6 +30,8 @@
 #
 # EXIT CODES: 0 done, 1 the build failed, 2 usage, 3 no engine or no container to be had, 130 interrupted
 
+# layerproof: sees files that change to an older date
+
 set -Eeuo pipefail
 
 SCRIPTS="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)"

@@ -10,7 +10,9 @@ import enum
 
 import docker
 
-from harness.running.scripted import DEV_CONTAINER, Scripted, ScriptRun
+from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun
+
+CHANGED = "LAYERPROOF_CHANGED"
 
 
 class ContainerEvent(enum.Enum):
@@ -70,9 +72,20 @@ def change_dockerfile(dev: Scripted) -> None:
     file = dev.workspace.dockerfile
     lines = file.read_text().splitlines(keepends=True)
     stages = [n for n, line in enumerate(lines) if line.upper().startswith("FROM ")]
-    count = sum("LAYERPROOF_CHANGED" in line for line in lines)
-    lines.insert(stages[0] + 1, f"ENV LAYERPROOF_CHANGED_{count}=1\n")
+    count = sum(CHANGED in line for line in lines)
+    lines.insert(stages[0] + 1, f"ENV {CHANGED}_{count}=1\n")
     file.write_text("".join(lines))
+
+
+def is_of_an_earlier_dockerfile(container: Container, dev: Scripted) -> bool:
+    """Whether a container is made from the Dockerfile, and lacks a change that was made to it.
+
+    A container that shows no change at all is made from something else.
+    """
+    facts = dev.bench.engine.client.api.inspect_container(container.id)
+    shown: int = sum(word.startswith(f"{CHANGED}_") for word in facts["Config"]["Env"] or ())
+    changes = dev.workspace.dockerfile.read_text().count(f"ENV {CHANGED}_")
+    return bool(0 < shown < changes)
 
 
 _REMOVALS = {

@@ -21,7 +21,7 @@ from harness import dockerfile, for_scripts, process, progress
 from harness import subject as subjects
 from harness.engine import SCRIPTS
 from harness.errors import CommandError
-from harness.running import sweep
+from harness.running import other_scripts, sweep
 from harness.scenario import Workspace
 
 SCRIPT_SECONDS = 300.0
@@ -32,6 +32,8 @@ OUTPUTS = ("target", "lambda-package")
 AFTER_PROGRAM = "\x1f"
 EACH_PROGRAM = r'for path; do "$path" 2>&1; printf "\037%s\037" "$?"; done'
 """Runs programs in turn, each status between two separators after what the program wrote."""
+OLD_DATES = "# layerproof: sees files that change to an older date"
+"""A line of dev-container.sh, where it promises more than cargo, which goes by dates, does."""
 PLAIN_USER = 12345
 """Whom root calls the scripts as where files' owners matter: root's own show nothing."""
 
@@ -75,12 +77,24 @@ class Scripted:
         added = for_scripts.missing_stages(parsed, self.bench.subject)
         if added:
             workspace.dockerfile.write_text(f"{parsed.text}\n{added}")
+        self.scripts = self.bench.subject.scripts
+        self.are_ours = self.scripts == SCRIPTS
+        declared = self.scripts / DEV_CONTAINER
+        self.sees_old_dates = declared.is_file() and OLD_DATES in declared.read_text()
         self.environment = script_environment(workspace)
         self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()
         if self.uid != os.getuid():
             self.environment |= _home(self.project.parent / "home", self.bench.engine.buildx)
             self.hand_over(self.project.parent / "home")
             self.hand_over(self.project)
+        if not self.are_ours:
+            around = self.project.parent
+            self.scripts = other_scripts.mirror(
+                self.scripts, workspace.dockerfile, around / "repository"
+            )
+            configuration = around / "docker-config"
+            other_scripts.client_configuration(self.bench.engine, configuration)
+            self.environment["DOCKER_CONFIG"] = str(configuration)
 
     def hand_over(self, folder: Path) -> None:
         """Make all in a folder the caller's; what it is already stays as it is."""
@@ -97,7 +111,7 @@ class Scripted:
         limit: float = SCRIPT_SECONDS,
     ) -> ScriptRun:
         """Run a script in the project's root, to its end, whatever its status."""
-        argv = (str(self.bench.subject.scripts / script), *arguments)
+        argv = (str(self.scripts / script), *arguments)
         return self.command(argv, environment=environment, limit=limit)
 
     def command(
@@ -116,7 +130,7 @@ class Scripted:
     @contextlib.contextmanager
     def beside(self, script: str, *arguments: str) -> Iterator[process.Running]:
         """Run a script beside the block; what is left of it is ended with the block."""
-        argv = (str(self.bench.subject.scripts / script), *arguments)
+        argv = (str(self.scripts / script), *arguments)
         with process.background(
             self._as_caller(argv), cwd=self.project, env=self._merged(None)
         ) as running:
@@ -194,7 +208,7 @@ class Scripted:
         """
         if self.bench.keep:
             return
-        if self.bench.subject.scripts != SCRIPTS:
+        if not self.are_ours:
             with contextlib.suppress(CommandError):
                 self.run(DEV_CONTAINER, "clean")
         sweep.of_project(self.bench.engine, self.project.resolve())
@@ -222,10 +236,12 @@ def scripted(workspace: Workspace, *, plain: bool = False) -> Iterator[Scripted]
     With `plain` root calls them as a plain user, whose the project then is.
     """
     made = Scripted(workspace, plain=plain)
-    try:
-        yield made
-    finally:
-        made.close()
+    images = contextlib.nullcontext() if made.are_ours else other_scripts.named_images(made.bench)
+    with images:
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 def script_environment(workspace: Workspace) -> dict[str, str | None]:

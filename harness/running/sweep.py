@@ -20,7 +20,7 @@ from typing import Any
 
 import docker
 
-from harness.engine import Engine
+from harness.engine import Engine, Kind
 
 LABEL = "layerproof.run"
 _FOLDER = "layerproof-run-"
@@ -75,7 +75,10 @@ def own(engine: Engine) -> int:
 
 
 def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
-    """Remove containers before the images, volumes and networks that they hold."""
+    """Remove containers before the images, volumes and networks that they hold.
+
+    On a private engine images stay: they are its cache, and go with its data when that has grown.
+    """
     client = engine.client
     only: dict[str, str | list[str] | bool] = {"label": LABEL}
     removed = _remove_of_scripts(client, lambda path: wanted(_run_of(path)))
@@ -84,10 +87,11 @@ def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
                 removed += 1
-    for image in client.images.list(filters=only, all=True):
-        if wanted(image.labels.get(LABEL, "")):
+    images = client.api.images(filters=only, all=True) if engine.kind is not Kind.PRIVATE else ()
+    for image in images:
+        if wanted(image["Labels"].get(LABEL, "")):
             with contextlib.suppress(docker.errors.APIError):
-                client.images.remove(str(image.id), force=True)
+                client.api.remove_image(image["Id"], force=True)
                 removed += 1
     for volume in client.volumes.list(filters=only):
         if wanted(_label(volume.attrs)):

@@ -4,9 +4,10 @@ promises it, with the words that name it; the scripts as they are pass the same 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ from tests.integration.harness.regressions import Regression
 
 BROKEN = regressions.of_scripts()
 GOOD = sorted((regressions.ROOT / "fixtures/dockerfiles/good").glob("*.Dockerfile"))
+PLAIN = regressions.ROOT / "fixtures" / "scripts" / "plain"
 AT_ONCE = "two dev builds at once"
 PROJECT = Blueprint(
     members=(Member("app", answer=7, binaries=("app",), uses=("alpha",)),),
@@ -166,6 +168,66 @@ def test_the_scripts_pass_with_a_dockerfile_of_another_design(
             calls = [Invocation(words=(method,)) for method in ("docker", "prod", "--package-only")]
             judge = judge_of("P7", bench)
             p7.judge_calls(calls, scripts, broken=False, leftovers=True, judge=judge)
+
+
+@pytest.mark.parametrize("property_id", sorted(CHECKS))
+def test_scripts_of_another_team_pass(
+    property_id: str, engine: Engine, say: Callable[[str], None]
+) -> None:
+    """They know nothing of ours: they take the Dockerfile beside them, and docker's own buildx."""
+    with plain_bench(PLAIN, engine, say) as bench:
+        CHECKS[property_id](bench, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One edit of the other team's dev-container.sh, and what the report has to say of it."""
+
+    violates: str
+    old: str
+    new: str
+    says: str
+
+
+OF_ANOTHER_TEAM = [
+    Edit("P2", "up() {", 'up() {\n  docker rm --force "$name" || :\n', "Another container"),
+    Edit("P3", '[ "$(state)" = running ] ||', "true ||", "The dev build failed"),
+    Edit("P3", "! is_current", "false", "of the Dockerfile as it is"),
+    Edit("P3", "|| echo absent", "| sed s/exited/running/ || echo absent", "how things are"),
+    Edit("P4", 'chown -R "$1" /app/target', ":", "is not the caller's"),
+    Edit(
+        "P6",
+        "cargo build --locked",
+        "cargo build --locked --release",
+        "`build-lambda.sh dev` failed",
+    ),
+]
+
+
+@pytest.mark.parametrize("edit", OF_ANOTHER_TEAM, ids=lambda edit: f"{edit.violates}-{edit.new}")
+def test_scripts_of_another_team_fail_the_property_that_they_break(
+    edit: Edit, engine: Engine, say: Callable[[str], None], tmp_path: Path
+) -> None:
+    build = shutil.copytree(PLAIN, tmp_path / "build")
+    script = build / "scripts" / "dev-container.sh"
+    assert script.read_text().count(edit.old) == 1
+    script.write_text(script.read_text().replace(edit.old, edit.new))
+    with (
+        plain_bench(build, engine, say) as bench,
+        pytest.raises(PropertyViolation) as caught,
+    ):
+        CHECKS[edit.violates](bench, None)
+    assert str(caught.value).startswith(records.BY_ID[edit.violates].tag)
+    assert edit.says in str(caught.value)
+
+
+def plain_bench(
+    build: Path, engine: Engine, say: Callable[[str], None]
+) -> AbstractContextManager[Bench]:
+    """Return a bench for the other team's build."""
+    loaded = subject.load(build / "Dockerfile.optimized", scripts=build / "scripts")
+    loaded = replace(loaded, options=replace(loaded.options, network="none"))
+    return scenario.prepare(engine, loaded, say=say)
 
 
 def test_every_property_judged_here_has_several_negative_controls() -> None:
