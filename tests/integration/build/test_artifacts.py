@@ -113,7 +113,7 @@ def test_credentials_and_certificates_stay_out_of_every_layer(
             seen.image_id,
             "sh",
             "-c",
-            f"grep -rls {mark} /cargo /layerproof /out /src /target /tmp /run /etc; echo end",
+            f"grep -rls {mark} /cargo /layerproof /result /src /target /tmp /run /etc; echo end",
         )
         assert found == "end\n"
 
@@ -123,7 +123,7 @@ def test_the_planner_keeps_nothing_but_manifests_and_stand_ins(checkout: Open) -
         seen = project.build(target="planner")
         assert seen.image_id is not None, seen.error
         listed = project.workspace.run(
-            seen.image_id, "sh", "-c", "cd /plan/src && find . -type f ! -path './vendor/*' | sort"
+            seen.image_id, "sh", "-c", "cd /result/plan/src && find . -type f ! -path './vendor/*' | sort"
         )
         assert listed.split() == [
             "./.cargo/config.toml",
