@@ -235,8 +235,9 @@ def engine(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterat
     worker = getattr(config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw")
     choice = choices[int(worker) % len(choices)]
     required = config.getoption("--require-engine") or bool(os.environ.get("CI"))
+    at_least = subjects.engine_version(load_subject(config).dockerfile)
     try:
-        provided = engines.provide(choice, say=say)
+        provided = engines.provide(choice, say=say, at_least=at_least)
         found = provided.__enter__()
     except EnvironmentLacksError as error:
         if required:

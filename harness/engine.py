@@ -28,6 +28,8 @@ POOL_LAYERS = 3000
 """What a private engine may keep for the next run: beyond it, starting anew is the cheaper way."""
 OF_ANOTHER_POOL = "is already running for another state directory"
 """How `private-engine.sh` says that a name is taken: a user's pools share the names of sockets."""
+NEWER = "newer"
+"""The dockerd that `setup.sh newer-engine` provides, as `private-engine.sh` calls it."""
 ANSWER_SECONDS = 10.0
 SETUP_SECONDS = 1800.0
 PLUGIN_FOLDERS = (
@@ -100,22 +102,25 @@ def found_url() -> str:
 
 
 @contextlib.contextmanager
-def provide(choice: str, *, say: Say, scripts: Path = SCRIPTS) -> Iterator[Engine]:
+def provide(
+    choice: str, *, say: Say, scripts: Path = SCRIPTS, at_least: int | None = None
+) -> Iterator[Engine]:
     """Provide the engine that `choice` asks for, for as long as the block runs.
 
     `choice` is `auto` (private where one can be started, else found), `private`, `found` or a URL.
+    A private one is of the major version `at_least`, where set-up can provide that.
     Raises EnvironmentLacksError when there is none, UsageError for another word.
     """
     if choice in {"auto", "private"}:
         with contextlib.ExitStack() as stack:
             try:
-                url = stack.enter_context(_pooled(scripts=scripts, say=say))
+                private = _private(stack, scripts=scripts, say=say, at_least=at_least)
             except (CommandError, EnvironmentLacksError) as error:
                 if choice == "private":
                     raise
                 say(f"no private engine ({error.message}); using the one found")
             else:
-                yield connect(url, kind=Kind.PRIVATE, say=say, scripts=scripts)
+                yield private
                 return
         choice = "found"
     if choice == "found":
@@ -241,9 +246,29 @@ def _buildx() -> Path | None:
     return next((path for path in candidates if os.access(path, os.X_OK)), None)
 
 
+def _private(
+    stack: contextlib.ExitStack, *, scripts: Path, say: Say, at_least: int | None
+) -> Engine:
+    """Start a private engine that lives as long as the stack; the newer one where need be."""
+    url = stack.enter_context(_pooled(scripts=scripts, say=say))
+    own = connect(url, kind=Kind.PRIVATE, say=say, scripts=scripts)
+    if at_least is None or int(own.version.partition(".")[0]) >= at_least:
+        return own
+    try:
+        url = stack.enter_context(_pooled(NEWER, scripts=scripts, say=say))
+    except (CommandError, EnvironmentLacksError) as error:
+        say(f"no engine of version {at_least} ({error.message}); {own.version} has to do")
+        return own
+    return connect(url, kind=Kind.PRIVATE, say=say, scripts=scripts)
+
+
 @contextlib.contextmanager
-def _pooled(*, scripts: Path, say: Say) -> Iterator[str]:
-    """Hold a slot of the pool of private engines and yield its engine's URL."""
+def _pooled(dockerd: str | None = None, *, scripts: Path, say: Say) -> Iterator[str]:
+    """Hold a slot of the pool of private engines and yield its engine's URL.
+
+    Engines of another `dockerd` than the system's have slots of their own: data are not handed on
+    from one version to another.
+    """
     script = scripts / "private-engine.sh"
     if not script.exists():
         raise EnvironmentLacksError(f"there is no {script.name}")
@@ -251,15 +276,16 @@ def _pooled(*, scripts: Path, say: Say) -> Iterator[str]:
     pool.mkdir(parents=True, exist_ok=True)
     process.run(commands.private_engine(script, "sweep"), limit=120)
     for slot in range(POOL_SLOTS):
-        name = f"pool-{slot}"
+        name = f"{dockerd}-pool-{slot}" if dockerd else f"pool-{slot}"
         with (pool / f"{name}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
             say(f"starting private engine {name}")
-            owner = ("--owner-pid", str(os.getpid()))
-            start = commands.private_engine(script, "start", name, "--images", *owner)
+            options = ["--images", "--owner-pid", str(os.getpid())]
+            options += ["--dockerd", dockerd] if dockerd else []
+            start = commands.private_engine(script, "start", name, *options)
             started = process.run(start, limit=SETUP_SECONDS)
             if started.status == 3 and OF_ANOTHER_POOL in started.err:
                 continue

@@ -289,6 +289,10 @@ def prepare(
     try:
         chosen = bases.resolve(on, under_test, root=root, say=say)
         text = subject.with_bases(under_test.dockerfile, chosen)
+        syntax = under_test.dockerfile.syntax
+        if syntax is not None and not bases.loads_frontend(on, syntax, root=root):
+            say(f"the frontend {syntax} cannot be had; the engine's own reads the Dockerfile")
+            text = subject.without_frontend(text)
         named = subject.bases(under_test.dockerfile, under_test.options.build_args)
         known = {named[index]: images.facts(on, image) for index, image in chosen.items()}
         if under_test.project is not None:

@@ -18,6 +18,8 @@ from harness.model import BuildOptions, Dockerfile, Stage, Tree
 from harness.parsing import expansion, instructions
 
 NOTHING_SAID = Config()
+HEREDOC_VERSION = 23
+_SYNTAX = re.compile(r"^(#[ \t]*)syntax([ \t]*=)", re.IGNORECASE | re.MULTILINE)
 _VOLATILE = re.compile(
     r"(BUILD|COMMIT|GIT|VCS|SOURCE)_?(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID"
     r"|NUMBER|NUM)|DATE|TIMESTAMP|COMMIT|REVISION|CACHE_?BUST(ER)?",
@@ -145,6 +147,22 @@ def with_bases(parsed: Dockerfile, images: Mapping[int, str]) -> str:
         at = stage.line - 1
         lines[at] = lines[at].replace(stage.base, image, 1)
     return "".join(lines)
+
+
+def without_frontend(text: str) -> str:
+    """Return the Dockerfile's text with its `# syntax=` line made an ordinary comment."""
+    return _SYNTAX.sub(r"\1left out: syntax\2", text, count=1)
+
+
+def engine_version(parsed: Dockerfile) -> int | None:
+    """Return the major version of Docker whose own frontend reads the Dockerfile; None for any.
+
+    Heredocs and `--link` are of Dockerfile 1.4 (docs.docker.com/build/buildkit/dockerfile-release-
+    notes), which came with Docker 23; a `# syntax=` line can bring them to older ones.
+    """
+    there = [i for stage in parsed.stages for i in stage.instructions]
+    newer = any(i.heredocs or any(f.name == "link" for f in i.flags) for i in there)
+    return HEREDOC_VERSION if newer else None
 
 
 def _based_on(parsed: Dockerfile, stage: Stage, other: Stage) -> bool:

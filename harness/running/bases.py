@@ -79,6 +79,18 @@ def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], No
     return tag
 
 
+def loads_frontend(on: Engine, syntax: str, *, root: Path) -> bool:
+    """Whether the engine can get the frontend that a `# syntax=` line names."""
+    folder = root / f"frontend-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    text = f"# syntax={syntax}\nFROM scratch\nLABEL tried={folder.name}\n"
+    (folder / "Dockerfile").write_text(text)
+    tried = builder.build(
+        on, context=folder, dockerfile=folder / "Dockerfile", options=BuildOptions()
+    )
+    return tried.succeeded
+
+
 def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], None]) -> str:
     if on.has_image(wanted):
         return wanted

@@ -171,3 +171,21 @@ def test_work_is_what_executed_vertices_of_stages_did() -> None:
         Vertex("[internal] load build context", Outcome.EXECUTED),
     )
     assert foundation.worked(BuildObservation(True, vertices)) == [vertices[1]]
+
+
+HEREDOC = "# Syntax = docker/dockerfile:1\nFROM rust\nRUN <<EOF\ncargo build\nEOF\n"
+
+
+def test_only_what_an_old_frontend_cannot_read_asks_for_a_newer_engine() -> None:
+    assert subject.engine_version(dockerfile.parse(HEREDOC)) == 23
+    assert subject.engine_version(dockerfile.parse("FROM rust\nCOPY --link a b\n")) == 23
+    assert subject.engine_version(dockerfile.parse(STUB)) is None
+
+
+def test_a_frontend_is_left_out_without_moving_a_line() -> None:
+    without = subject.without_frontend(HEREDOC)
+    assert without.splitlines()[0] == "# left out: syntax = docker/dockerfile:1"
+    assert without.splitlines()[1:] == HEREDOC.splitlines()[1:]
+    assert dockerfile.parse(without).syntax is None
+    later = "FROM rust\n# syntax=x is no directive here\n"
+    assert dockerfile.parse(later).syntax is None

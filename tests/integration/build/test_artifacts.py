@@ -123,7 +123,10 @@ def test_the_planner_keeps_nothing_but_manifests_and_stand_ins(checkout: Open) -
         seen = project.build(target="planner")
         assert seen.image_id is not None, seen.error
         listed = project.workspace.run(
-            seen.image_id, "sh", "-c", "cd /result/plan/src && find . -type f ! -path './vendor/*' | sort"
+            seen.image_id,
+            "sh",
+            "-c",
+            "cd /result/plan/src && find . -type f ! -path './vendor/*' | sort",
         )
         assert listed.split() == [
             "./.cargo/config.toml",

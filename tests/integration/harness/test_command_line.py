@@ -68,3 +68,13 @@ def test_a_project_that_does_not_compile_is_told_apart_from_a_property_that_fail
     assert f"'{tmp_path}' does not build with {good}" in done.out
     assert "error: " in done.out
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_a_dockerfile_of_another_frontend_is_built_on_an_engine_that_reads_it() -> None:
+    """Heredocs and `--link`, and a `# syntax=` line whose frontend may be out of reach."""
+    path = ROOT / "fixtures" / "dockerfiles" / "newer" / "heredocs.Dockerfile"
+    test = "properties/test_p8_image_minimality.py::test_two_cold_builds_are_the_same_byte_for_byte"
+    argv = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", test]
+    done = process.run([*argv, f"--dockerfile={path}"], limit=600, cwd=ROOT)
+    assert done.status == 0, done.out + done.err
+    assert "1 passed" in done.out
