@@ -46,6 +46,7 @@ from harness.config import Config
 from harness.config import find as find_config
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError, UsageError
+from harness.fitting import downloads
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import PropertyViolation
 from harness.running import sweep
@@ -186,7 +187,8 @@ def load_subject(config: pytest.Config) -> Subject:
         project=project.resolve() if project is not None else None,
         config=configured,
     )
-    network = None if project is not None else "none"
+    needs_network = project is not None or downloads(loaded.dockerfile)
+    network = None if needs_network else "none"
     return replace(loaded, options=replace(loaded.options, network=network))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.model import Dockerfile, File, Instruction, Tree
 from harness.parsing import instructions
-from harness.structure import roles
+from harness.structure import roles, shell
 from harness.structure.roles import Role
 
 _BINARY = re.compile(
@@ -21,6 +21,13 @@ _BINARY = re.compile(
     r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
 )
 """Where a binary's name stands: in cargo's target directory or bin folder, or after `--bin`."""
+_FETCHING = {"apk", "apt", "apt-get", "curl", "dnf", "microdnf", "rustup", "wget", "yum"}
+_FETCHING_CALLS = {
+    ("cargo", "install"),
+    ("cargo", "binstall"),
+    ("git", "clone"),
+    ("pip", "install"),
+}
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _CONTENTS = {
@@ -114,6 +121,16 @@ def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
     variables = {variable for _, variable in _BINARY.findall(_run_texts(parsed))}
     wanted = {name for name in variables & declared if not defaults.get(name)}
     return dict.fromkeys(sorted(wanted | {"BIN"} & declared), binary)
+
+
+def downloads(parsed: Dockerfile) -> bool:
+    """Whether a RUN calls a program that fetches what no generated project brings along."""
+    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
+    called = [command for instruction in running for command in shell.commands_of(instruction)]
+    return any(
+        command.program in _FETCHING or (command.program, *command.words[1:2]) in _FETCHING_CALLS
+        for command in called
+    )
 
 
 def _defaults(parsed: Dockerfile) -> dict[str, str]:

@@ -295,8 +295,8 @@ def prepare(
             text = subject.without_frontend(text)
         named = subject.bases(under_test.dockerfile, under_test.options.build_args)
         known = {named[index]: images.facts(on, image) for index, image in chosen.items()}
-        if under_test.project is not None:
-            options = bases.project_options(
+        if under_test.options.network is None:
+            options = bases.with_network(
                 on, under_test, image=next(iter(chosen.values())), root=root
             )
             under_test = replace(under_test, options=options)

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.keys.context import Context
 from harness.keys.plan import Selector, Write
 from harness.keys.records import IMPLIED_DIRECTORY, Record, digest
-from harness.keys.selection import resolve
+from harness.keys.selection import matches, may_match, resolve
 
 _NUMERIC_OWNER: Final = re.compile(r"(\d+|root)(?::(\d+|root))?")
 _OCTAL: Final = re.compile(r"[0-7]+")
 EVERYWHERE: Final = "."
 """Where the mark of files lies that were copied into the root."""
 _MERGED: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32"})
+MARKS: Final = frozenset({"either", "untold"})
+"""Kinds of records that stand for files of which an identity is known, and nothing else."""
 Owner = tuple[int, ...]
 """A uid and a gid, or nothing."""
 
@@ -78,10 +80,11 @@ def write(below: Layered, source: Layered, action: Write) -> Layered | None:
         inside = action.destination.endswith("/") or (existing and existing.kind == "dir")
         if inside:
             target = f"{target}/{taken[0]}".lstrip("/")
-        elif below.lower is not None and (existing is None or existing.kind == "either"):
+        elif below.lower is not None and (existing is None or existing.kind in MARKS):
             known = b"" if existing is None else existing.token
             content = digest(known, taken[0].encode(errors="surrogateescape"), files[""].token)
-            files[""] = Record("either", 0, content)
+            kind = "either" if existing is None else existing.kind
+            files[""] = Record(kind, 0, content)
         done = _place(records, target, files, owner)
     return replace(below, top=Context(records, {})) if done else None
 
@@ -135,7 +138,7 @@ def _taken(source: Layered, selector: Selector) -> tuple[str, dict[str, Record]]
         for path, each in top.records.items():
             if path.startswith(prefix):
                 taken[path[len(prefix) :]] = each
-    if any(each.kind in ("special", "unreadable", "either") for each in taken.values()):
+    if any(each.kind in ("special", "unreadable", *MARKS) for each in taken.values()):
         return None
     return posixpath.basename(selector.path.rstrip("/")), dict(sorted(taken.items()))
 
@@ -214,28 +217,67 @@ def known_below(layered: Layered, selector: Selector) -> str | None:
 def _marks(layered: Layered, path: str) -> list[str]:
     """Return the directories above `path` that something unknown was copied into."""
     records = layered.top.records
-    return [at for at in _upwards(path) if at in records and records[at].kind == "either"]
+    return [at for at in _upwards(path) if at in records and records[at].kind in MARKS]
 
 
-def mark(below: Layered, destination: str, identity: bytes) -> Layered:
-    """Return the result of copying files of which an identity is known, and nothing else."""
+def is_free(below: Layered, destination: str) -> bool:
+    """Whether nothing known leads what is copied there to another place."""
+    target = canonical(below, destination.strip("/"))
+    there = [(at, below.top.records[at].kind) for at in _upwards(target) if at in below.top.records]
+    return all(kind == "dir" or (kind in MARKS and at == target) for at, kind in there)
+
+
+def mark(below: Layered, destination: str, identity: bytes, *, told: bool = True) -> Layered:
+    """Return the result of copying files of which an identity is known, and nothing else.
+
+    Unless it is `told` what they are, a part of them may be the same where the identity is not.
+    """
     target = canonical(below, destination.strip("/")) or EVERYWHERE
     known = below.top.records.get(target)
     content = digest(b"" if known is None else known.token, identity)
-    records = {**below.top.records, target: Record("either", 0, content)}
-    return replace(below, top=Context(records, {}))
+    told = told and (known is None or known.kind != "untold")
+    record = Record("either" if told else "untold", 0, content)
+    return replace(below, top=Context({**below.top.records, target: record}, {}))
 
 
 def explicit(layered: Layered, selector: Selector) -> Mapping[str, Record]:
     """Return the known records that a selector may take, by path."""
     path = canonical(layered, selector.path.strip("/"))
+    roots = {path}
     if selector.wildcard:
-        return dict(layered.top.records)
-    prefix = f"{path}/" if path else ""
+        roots = set(matches(layered.top, path))
+    if selector.wildcard and selector.follow:
+        roots |= {_followed(layered.top, root) for root in roots}
+
+    def is_taken(at: str) -> bool:
+        return any(at == root or _is_below(at, root) for root in roots)
+
+    def is_near(at: str) -> bool:
+        if selector.wildcard:
+            return at == EVERYWHERE or may_match(path, at)
+        return at in {EVERYWHERE, path} or _is_below(at, path) or _is_below(path, at)
+
     return {
         at: record
         for at, record in layered.top.records.items()
-        if at == path
-        or at.startswith(prefix)
-        or (record.kind == "either" and (at == EVERYWHERE or path.startswith(f"{at}/")))
+        if is_taken(at) or (record.kind in MARKS and is_near(at))
     }
+
+
+def takes_untold(layered: Layered, selectors: Iterable[Selector]) -> bool:
+    """Whether the selectors may take files of which it is not told what they are."""
+    if all(record.kind != "untold" for record in layered.top.records.values()):
+        return False
+    taken = (record for each in selectors for record in explicit(layered, each).values())
+    return any(record.kind == "untold" for record in taken)
+
+
+def _followed(top: Context, path: str) -> str:
+    try:
+        return resolve(top, path, last=True)
+    except LookupError:
+        return path
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return directory == "" or path.startswith(f"{directory}/")

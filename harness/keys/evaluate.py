@@ -19,10 +19,12 @@ from harness.keys.copy_rules import (
     Layered,
     explicit,
     inline_files,
+    is_free,
     known_below,
     make_directory,
     mark,
     opaque,
+    takes_untold,
     write,
 )
 from harness.keys.declarations import declaration_for, declarations_of
@@ -142,7 +144,7 @@ class _Evaluator:
             group = digest(_stage_static(self.plan, index), taken)
             return Content("declared", digest(group, entry.digest), group, origin=index)
         layered = self.layered(index)
-        if layered.lower is None:
+        if layered.lower is None and not takes_untold(layered, selectors):
             return _selected(layered.top, selectors)
         ordered = sorted(selectors, key=lambda each: each.path)
         paths = [path for each in ordered if (path := known_below(layered, each)) is not None]
@@ -153,7 +155,7 @@ class _Evaluator:
     def _root(self, index: int) -> Content:
         """Return the content of a whole file system."""
         layered = self.layered(index)
-        if layered.lower is None:
+        if layered.lower is None and not takes_untold(layered, (_ROOT,)):
             return _selected(layered.top, (_ROOT,))
         return _over(layered, (_ROOT,))
 
@@ -181,7 +183,10 @@ class _Evaluator:
         return result if result is not None else opaque(key, vertex.index)
 
     def _written(self, vertex: PlannedVertex, action: Write, below: Layered) -> Layered | None:
-        """Return the result of one write of a COPY or ADD, or None when it cannot be told."""
+        """Return the result of one write of a COPY or ADD, or None when it cannot be told.
+
+        What an image holds, or what a wildcard takes, is not told file by file, but where it went.
+        """
         each = vertex.inputs[action.input]
         if not self.rules.owners_count:
             action = replace(action, chown=None)
@@ -192,7 +197,14 @@ class _Evaluator:
             said = (action.selector, action.chmod, action.chown)
             return mark(below, action.destination, digest(content.identity, repr(said).encode()))
         source = self._source_files(each)
-        return None if source is None else write(below, source, action)
+        told = None if source is None else write(below, source, action)
+        if told is not None or each.source.kind == "vertex":
+            return told
+        content = self._content(each)
+        if content.certainty not in {"known", "opaque"} or not is_free(below, action.destination):
+            return None
+        identity = digest(content.identity, repr(action).encode())
+        return mark(below, action.destination, identity, told=False)
 
     def _source_files(self, each: Input) -> Layered | None:
         source = each.source
@@ -213,9 +225,11 @@ def _over(layered: Layered, selectors: tuple[Selector, ...]) -> Content:
     for each in selectors:
         found.update(explicit(layered, each))
     parts = [part for at in sorted(found) for part in (os.fsencode(at), found[at].token)]
-    files = {at: record.token for at, record in found.items() if record.kind != "dir"}
+    told = {at: record for at, record in found.items() if record.kind not in ("dir", "untold")}
+    files = {at: record.token for at, record in told.items()}
     identity = digest(group, *parts)
-    return Content("over", identity, group, files, layered.image, origin=layered.vertex)
+    image = layered.image and all(record.kind != "untold" for record in found.values())
+    return Content("over", identity, group, files, image, origin=layered.vertex)
 
 
 def _bytes(content: Content) -> tuple[bytes, bytes]:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from harness.model import Directory, Entry, File, Link
 
-Kind = Literal["file", "dir", "link", "special", "unreadable", "either"]
+Kind = Literal["file", "dir", "link", "special", "unreadable", "either", "untold"]
 """`either`: a file whose place hangs on whether a directory lies beneath; see `copy_rules`."""
 DIGEST_SIZE: Final = 16
 _CHUNK: Final = 1 << 20
@@ -88,6 +88,7 @@ _KIND_NAMES: Final[Mapping[Kind, str]] = {
     "special": "special file",
     "unreadable": "unreadable file",
     "either": "file",
+    "untold": "file",
 }
 
 

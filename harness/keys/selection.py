@@ -56,7 +56,7 @@ def _select(context: Context, selector: Selector) -> Selection:
 def _select_readable(context: Context, selector: Selector) -> Selection:
     filtered = bool(selector.include or selector.exclude)
     if selector.wildcard:
-        roots = tuple(_matches(context, selector.path))
+        roots = tuple(matches(context, selector.path))
     else:
         roots = (resolve(context, selector.path.strip("/"), last=selector.follow),)
     if filtered:
@@ -111,7 +111,15 @@ def resolve(context: Context, path: str, *, last: bool) -> str:
     return "/".join(here)
 
 
-def _matches(context: Context, pattern: str) -> Iterator[str]:
+def may_match(pattern: str, path: str) -> bool:
+    """Whether a wildcard pattern matches a path, something below it, or one of its parents."""
+    parts = [part for part in pattern.split("/") if part]
+    return all(
+        _compiled(part).matches(name) for part, name in zip(parts, path.split("/"), strict=False)
+    )
+
+
+def matches(context: Context, pattern: str) -> Iterator[str]:
     """Yield the paths that a wildcard pattern matches, in order."""
     parts = [part for part in pattern.split("/") if part]
     fixed: list[str] = []

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from harness.subject import Subject
 
 REGISTRY_FOLDER = "/opt/layerproof-registry"
 STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
+NONROOT = "65532:65532"
+_SAYS_NONROOT = re.compile(r":(.*-)?nonroot(-|$)|^cgr\.dev/chainguard/")
+"""Names of images that run as another user than root: distroless's by tag, Chainguard's all."""
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -42,6 +46,8 @@ def resolve(
     for index, wanted in named.items():
         builds = wanted in compiling or is_toolchain(wanted)
         image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
+        if image != wanted and _SAYS_NONROOT.search(wanted):
+            image = as_nonroot(on, image, root=root)
         if builds and under_test.project is None:
             image = with_registry(on, image, root=root, say=say)
         chosen[index] = image
@@ -64,9 +70,24 @@ def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], No
     folder = root / f"registry-{key}"
     trees.write(folder / "registry", registry.tree())
     (folder / "config.toml").write_text(registry.source_config(REGISTRY_FOLDER))
-    (folder / "Dockerfile").write_text(
-        f"FROM {image}\nCOPY registry {REGISTRY_FOLDER}\nCOPY config.toml /.cargo/config.toml\n"
-    )
+    lines = (f"COPY registry {REGISTRY_FOLDER}", "COPY config.toml /.cargo/config.toml")
+    return _derived(on, image, lines, tag=tag, folder=folder)
+
+
+def as_nonroot(on: Engine, image: str, *, root: Path) -> str:
+    """Return an image like `image` that runs as the user of images whose name says `nonroot`."""
+    key = hashlib.sha256(str(on.client.images.get(image).id).encode()).hexdigest()[:12]
+    tag = f"layerproof/nonroot:{key}"
+    if on.has_image(tag):
+        return tag
+    folder = root / f"nonroot-{key}"
+    folder.mkdir()
+    return _derived(on, image, (f"USER {NONROOT}",), tag=tag, folder=folder)
+
+
+def _derived(on: Engine, image: str, lines: Sequence[str], *, tag: str, folder: Path) -> str:
+    """Build an image upon another, with the folder as context, and tag it."""
+    (folder / "Dockerfile").write_text("\n".join((f"FROM {image}", *lines, "")))
     made = builder.build(
         on,
         context=folder,
@@ -103,8 +124,8 @@ def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], N
     return stand_in
 
 
-def project_options(on: Engine, under_test: Subject, *, image: str, root: Path) -> BuildOptions:
-    """Return the options with what a real project may need: a network, and the machine's CAs.
+def with_network(on: Engine, under_test: Subject, *, image: str, root: Path) -> BuildOptions:
+    """Return the options with what a download needs: a network, and the machine's CAs.
 
     The network is `LAYERPROOF_NETWORK`, or the default one where RUN works with it, or the
     host's.

@@ -247,22 +247,22 @@ def scripted(workspace: Workspace, *, plain: bool = False) -> Iterator[Scripted]
 def script_environment(workspace: Workspace) -> dict[str, str | None]:
     """Return what the scripts are told through their environment.
 
-    The base images are the bench's. Generated projects need no network: their crates lie in the
-    build image.
+    The base images are the bench's. Where builds have no network, the scripts have none: the crates
+    of generated projects lie in the build image.
     """
     parsed = dockerfile.parse(workspace.dockerfile.read_text(), path=str(workspace.dockerfile))
     options = workspace.options
     images = subjects.bases(parsed, options.build_args)
     building = [image for index, image in images.items() if subjects.compiles(parsed, index)]
     running = [image for image in images.values() if image not in building]
-    generated = workspace.bench.subject.project is None
+    offline = options.network == "none"
     return {
         "LAYERPROOF_DOCKERFILE": str(workspace.dockerfile),
         "DOCKER_IMAGE": building[0] if building else None,
         "RUNTIME_IMAGE": running[-1] if running else None,
-        "LAYERPROOF_OFFLINE": "1" if generated else None,
-        "LAYERPROOF_NETWORK": "none" if generated else None,
-        "LAYERPROOF_CA_BUNDLE": "" if generated else None,
+        "LAYERPROOF_OFFLINE": "1" if offline else None,
+        "LAYERPROOF_NETWORK": options.network,
+        "LAYERPROOF_CA_BUNDLE": "" if offline else None,
         "CARGO_FLAGS": None,
         "TARGET_ARCH": None,
         "NO_COLOR": "1",

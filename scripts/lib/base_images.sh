@@ -178,7 +178,7 @@ make_images() {
   for name in $1; do
     [ ! -f "$(images_dir)/$name.tar" ] || continue
     case "$name" in
-      rust) make_image rust trixie essential rustc,cargo,gcc,libc6-dev,ca-certificates,pkg-config ;;
+      rust) make_image rust trixie essential apt,rustc,cargo,gcc,libc6-dev,ca-certificates,pkg-config ;;
       runtime) make_runtime_image ;;
     esac &
     jobs="$jobs $!"

@@ -274,7 +274,7 @@ ORACLES = (
         "a_hard_link_counts_as_the_file_it_is",
         "a directory with a hard link and one with a copy in its place are the same content",
         "TestChecksumHardlinks",
-        "FROM @image@ AS a\nWORKDIR /@nonce@\nRUN mkdir o && echo x > o/f && cp o/f o/g\n"
+        "FROM @image@ AS a\nWORKDIR /@nonce@\nRUN mkdir o && echo @nonce@ > o/f && cp o/f o/g\n"
         "FROM scratch\nCOPY --from=a /@nonce@/o /\n",
         {},
         (
@@ -503,5 +503,29 @@ ORACLES = (
             Build("CXXX", text=("echo one", "echo two")),
         ),
         modern=True,
+    ),
+    Oracle(
+        "what_an_image_brings_to_one_place_leaves_the_others_known",
+        "files of an image that are copied into a stage say nothing of the rest of its files",
+        "COPY --from=IMAGE",
+        "FROM @image@ AS s\nWORKDIR /@nonce@\nCOPY f /up/\nCOPY --from=@image@ /etc/passwd /i/\n"
+        "COPY g /g/\n"
+        "FROM scratch\nCOPY n /@nonce@\nCOPY --from=s /i /i/\nCOPY --from=s /g/g /g/\n"
+        "COPY --from=s /up/f /f/\n",
+        {"f": A, "g": A},
+        (
+            Build("XXXXXXXX"),
+            Build("CXXXCCCX", {"f": B}),
+            Build("CCCXCCXX", {"g": B}),
+        ),
+    ),
+    Oracle(
+        "a_wildcard_takes_what_it_matches_and_nothing_beside_it",
+        "a change beside what a wildcard matches in a stage is none of it",
+        "COPY --from with a wildcard",
+        "FROM @image@ AS s\nWORKDIR /@nonce@\nCOPY f /a/\nCOPY f /b/one.txt\nCOPY g /b/two.md\n"
+        "FROM scratch\nCOPY n /@nonce@\nCOPY --from=s /b/*.txt /t/\n",
+        {"f": A, "g": A},
+        (Build("XXXXXX"), Build("CCCXCC", {"g": B})),
     ),
 )

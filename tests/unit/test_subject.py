@@ -189,3 +189,12 @@ def test_a_frontend_is_left_out_without_moving_a_line() -> None:
     assert dockerfile.parse(without).syntax is None
     later = "FROM rust\n# syntax=x is no directive here\n"
     assert dockerfile.parse(later).syntax is None
+
+
+def test_what_downloads_is_told_by_the_commands_that_it_runs() -> None:
+    assert fitting.downloads(dockerfile.parse("FROM rust\nRUN set -e; apt-get update && true\n"))
+    assert fitting.downloads(dockerfile.parse("FROM rust\nRUN cargo install cargo-chef\n"))
+    assert fitting.downloads(dockerfile.parse("FROM rust\nRUN <<EOF\ncurl -O https://x.y\nEOF\n"))
+    assert not fitting.downloads(dockerfile.parse("FROM rust\nRUN echo apt-get; cargo build\n"))
+    ours = dockerfile.load(Path(__file__).parents[2] / "Dockerfile.optimized")
+    assert not fitting.downloads(ours)
