@@ -134,6 +134,48 @@ def test_a_stage_made_of_copies_converges_by_content() -> None:
     assert fates(on(PURE, {}), on(PURE, {"Cargo.toml": File(b"other")})) == "ecee"
 
 
+FROM_IMAGE = """\
+FROM {base} AS s
+COPY notes.txt /up/
+{copy}
+COPY src/main.rs /m/
+FROM scratch
+COPY --from=s {taken} /t/
+"""
+
+
+@pytest.mark.parametrize("base", ["image", "scratch"])
+@pytest.mark.parametrize(
+    ("copy", "taken", "changed", "fate"),
+    [
+        ("COPY --from=tools /etc/x /i/", "/i", "notes.txt", "c"),
+        ("COPY --from=tools /etc/x /i/", "/m/main.rs", "src/main.rs", "e"),
+        ("COPY --from=tools /etc/x /i/", "/up/*.txt", "src/main.rs", "c"),
+        ("COPY src/deep/*.rs /i/", "/m/main.rs", "src/deep/lib.rs", "c"),
+        ("COPY src/deep/*.rs /i/", "/i/lib.rs", "src/deep/lib.rs", "u"),
+        ("COPY src/deep/*.rs /", "/m/main.rs", "src/deep/lib.rs", "u"),
+        ("COPY src/deep/*.rs /i/", "/i/*.rs", "notes.txt", "c"),
+    ],
+)
+def test_files_that_are_not_told_one_by_one_leave_those_elsewhere_known(
+    base: str, copy: str, taken: str, changed: str, fate: str
+) -> None:
+    text = FROM_IMAGE.format(base=base, copy=copy, taken=taken)
+    prediction = predict([state(text)], on(text, {changed: File(b"other")}))
+    assert prediction.vertices[-1].prediction.value[0] == fate
+
+
+def test_what_is_copied_through_a_known_link_may_be_anywhere() -> None:
+    text = (
+        "FROM image AS s\nCOPY d /d/\nCOPY src/deep/*.rs /d/to/\n"
+        "FROM scratch\nCOPY --from=s /real /t/\n"
+    )
+    before: dict[str, Entry] = {"d/to": Link("../real")}
+    after = {**before, "src/deep/lib.rs": File(b"other")}
+    prediction = predict([on(text, before)], on(text, after))
+    assert prediction.vertices[-1].prediction is Outcome.UNKNOWN
+
+
 def test_what_a_run_writes_is_unknown_and_the_reason_says_so() -> None:
     text = "FROM base AS a\nCOPY . /all\nRUN x\nFROM base\nCOPY --from=a /out /\nRUN y\n"
     prediction = predict([on(text, {})], on(text, {"notes.txt": File(b"o")}))
