@@ -71,9 +71,9 @@ def test_a_project_that_does_not_compile_is_told_apart_from_a_property_that_fail
 
 
 P8 = "properties/test_p8_image_minimality.py"
-DOWNLOADS = """\
+INSTALLS = "RUN apt-get update && apt-get install -y --no-install-recommends hello\n"
+PLAIN = """\
 FROM rust:1.85-slim-bookworm AS base
-RUN apt-get update && apt-get install -y --no-install-recommends hello
 WORKDIR /app
 
 FROM base AS deps
@@ -105,7 +105,22 @@ def test_a_dockerfile_of_another_frontend_is_built_on_an_engine_that_reads_it() 
 
 
 def test_a_dockerfile_that_installs_packages_gets_a_network(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text(DOWNLOADS)
+    (tmp_path / "Dockerfile").write_text(PLAIN.replace("WORKDIR", f"{INSTALLS}WORKDIR", 1))
     done = pytest_p8(tmp_path / "Dockerfile", "::test_the_image_holds_the_binary_and_its_needs")
     assert done.status == 0, done.out + done.err
     assert "1 passed" in done.out
+
+
+def test_a_property_that_fails_ends_in_its_report_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "Dockerfile"
+    path.write_text(PLAIN.replace("USER 1000\n", ""))
+    done = pytest_p8(path, "::test_the_image_holds_the_binary_and_its_needs")
+    assert done.status == 1, done.out + done.err
+    assert "Property 8: final image minimality" in done.out
+    assert "The production image breaks 1 rule(s): the program does not run as root" in (
+        done.out.replace(", first", "")
+    )
+    assert f"{path}:\n" in done.out
+    assert f"Again: pytest '{P8}::test_the_image" in done.out
+    for word in ("Traceback", "judge.py", "@given", "reproduce_failure"):
+        assert word not in done.out
