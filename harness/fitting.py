@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.model import Dockerfile, File, Instruction, Tree
@@ -21,6 +21,7 @@ _BINARY = re.compile(
     r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
 )
 """Where a binary's name stands: in cargo's target directory or bin folder, or after `--bin`."""
+_OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
 _FETCHING = {"apk", "apt", "apt-get", "curl", "dnf", "microdnf", "rustup", "wget", "yum"}
 _FETCHING_CALLS = {
     ("cargo", "install"),
@@ -121,6 +122,36 @@ def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
     variables = {variable for _, variable in _BINARY.findall(_run_texts(parsed))}
     wanted = {name for name in variables & declared if not defaults.get(name)}
     return dict.fromkeys(sorted(wanted | {"BIN"} & declared), binary)
+
+
+def program_of(parsed: Dockerfile) -> str | None:
+    """Return where an image of Lambda's keeps its program, which its entry point does not name.
+
+    None where the last stage starts from another image, has an ENTRYPOINT, or copies no bootstrap.
+    """
+    last = parsed.stages[-1]
+    of_lambda = "lambda" in _with_values(last.base, _defaults(parsed))
+    if not of_lambda or any(i.keyword == "ENTRYPOINT" for i in last.instructions):
+        return None
+    copies = [i for i in last.instructions if i.keyword == "COPY"]
+    placed = [_with_values(path, _OF_LAMBDA) for copy in copies for path in destinations(copy)]
+    programs = [path for path in placed if posixpath.basename(path) == "bootstrap"]
+    root = _OF_LAMBDA["LAMBDA_TASK_ROOT"]
+    return posixpath.normpath(posixpath.join(root, programs[-1])) if programs else None
+
+
+def _with_values(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"${{{name}}}", value).replace(f"${name}", value)
+    return text
+
+
+def destinations(instruction: Instruction) -> list[str]:
+    """Return the paths that a COPY gives to what it names, as written."""
+    copied = instructions.transfer_of(instruction)
+    if not copied.destination.endswith("/"):
+        return [copied.destination]
+    return [copied.destination + posixpath.basename(source) for source in copied.sources]
 
 
 def downloads(parsed: Dockerfile) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import posixpath
 
 from harness import subject as subjects
+from harness.fitting import destinations
 from harness.judging import foundation
-from harness.model import Dockerfile, Instruction, Stage
-from harness.parsing import instructions
+from harness.model import Dockerfile, Stage
 from harness.structure import stagegraph
 from harness.subject import Subject
 
@@ -70,17 +70,10 @@ def _placed(chain: list[Stage], word: str) -> str | None:
     """Return where a COPY puts the file of that name."""
     for instruction in (i for stage in chain for i in stage.instructions):
         if instruction.keyword == "COPY":
-            for path in _destinations(instruction):
+            for path in destinations(instruction):
                 if path.startswith("/") and posixpath.basename(path) == posixpath.basename(word):
                     return path
     return None
-
-
-def _destinations(instruction: Instruction) -> list[str]:
-    copied = instructions.transfer_of(instruction)
-    if not copied.destination.endswith("/"):
-        return [copied.destination]
-    return [copied.destination + posixpath.basename(source) for source in copied.sources]
 
 
 def _name(stage: Stage) -> str:

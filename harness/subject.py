@@ -78,7 +78,8 @@ def load(
             for name, value in config.secrets.items()
         },
     )
-    return replace(described, options=options, roles=config.roles, program=config.binary)
+    program = config.binary or described.program
+    return replace(described, options=options, roles=config.roles, program=program)
 
 
 def describe(
@@ -94,6 +95,7 @@ def describe(
         ignore=ignore,
         volatile=volatile(parsed),
         project=project,
+        program=fitting.program_of(parsed),
         options=BuildOptions(
             build_args=fitting.arguments(parsed, binary) if project is None else {}
         ),

@@ -4,6 +4,8 @@ source, dependencies in a layer of their own, nothing volatile above them, a run
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from harness.config import Config
@@ -16,19 +18,23 @@ HINT = "hint: docs/structure-checks.md has every rule; `allow` in layerproof.tom
 
 
 def test_the_dockerfile_is_structured_so_that_its_layers_can_be_reused(
-    subject: Subject, configuration: Config
+    subject: Subject, configuration: Config, say: Callable[[str], None]
 ) -> None:
-    """No rule of the structure checks finds anything that is not allowed."""
+    """No rule of the structure checks finds anything that is not allowed; advice is only said."""
     found = structure.check(
         subject.dockerfile,
         ignore=parse_ignore(subject.ignore) if subject.ignore is not None else None,
         overrides=configuration.roles,
         allowed=configuration.allowed,
     )
-    if found:
-        texts = "\n\n".join(structure.render(subject.dockerfile, finding) for finding in found)
-        path = subject.dockerfile.path
-        pytest.fail(
-            WHY_IT_FAILS.format(count=len(found), path=path, findings=texts, hint=HINT),
-            pytrace=False,
-        )
+    texts = {f: structure.render(subject.dockerfile, f) for f in found}
+    for finding in found:
+        if finding.advice:
+            say(f"advice: {texts[finding]}")
+    faults = [texts[finding] for finding in found if not finding.advice]
+    path = subject.dockerfile.path
+    words = WHY_IT_FAILS.format(
+        count=len(faults), path=path, findings="\n\n".join(faults), hint=HINT
+    )
+    if faults:
+        pytest.fail(words, pytrace=False)

@@ -30,10 +30,18 @@ LIBRARY_FOLDERS = (
     "/opt/lib",
 )
 NEEDS = re.compile(
-    r"^/(etc/(passwd|group|shadow|gshadow|ssl/.*|pki/.*|ca-certificates/.*|ld\.so\.cache|nsswitch\.conf)"
+    r"^/(etc/(ssl/.*|pki/.*|ca-certificates/.*|ld\.so\.cache|nsswitch\.conf)"
     r"|usr/share/(ca-certificates|zoneinfo)/.*|.*/lib[^/]*\.so(\.[0-9.]+)?)$"
 )
-"""What a binary may need to run beside itself: accounts, certificates, time zones, libraries."""
+"""What a binary may need to run beside itself: certificates, time zones, libraries."""
+RECORDS = re.compile(
+    r"^/(etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|\.pwd\.lock)|run/adduser"
+    r"|var/log/(lastlog|faillog|(dpkg|alternatives)\.log|apt/.*)"
+    r"|var/(cache/apt/archives|lib/apt/lists)/lock|var/lib/(dpkg|pam)/.*|usr/share/doc/.*|etc/ld\.so\.conf\.d/.*)$"
+)
+"""What making a user leaves, and what a package manager notes of what it installs: it comes with
+the account that the program runs as, and with its libraries, and is no waste of the Dockerfile's.
+"""
 _TOOLS = re.compile(
     r"^/(usr/|usr/local/|opt/[^/]+/)?s?bin/(cargo|rustc|rustup|gcc|cc|clang|ld|make|cmake|git)$"
     r"|/(\.?cargo|\.?rustup)/(bin|toolchains)/"
@@ -156,10 +164,14 @@ def _contents(image: Image, expectation: Expectation, binary: str | None) -> Ite
             yield Finding("toolchain", "a build tool was added", path)
         elif _SOURCE.search(path):
             yield Finding("source", "source or compiler output was added", path)
-        elif _CACHE.search(path):
+        elif _CACHE.search(path) and not RECORDS.match(path):
             yield Finding("cache", "a cache was added", path)
-        elif not NEEDS.match(path) and not _same_file(image, path, binary):
+        elif not _is_accounted(path) and not _same_file(image, path, binary):
             yield Finding("unaccounted", "neither the binary nor something it needs", path)
+
+
+def _is_accounted(path: str) -> bool:
+    return NEEDS.match(path) is not None or RECORDS.match(path) is not None
 
 
 def _same_file(image: Image, path: str, binary: str | None) -> bool:
@@ -170,12 +182,15 @@ def _same_file(image: Image, path: str, binary: str | None) -> bool:
 def _weight(image: Image, binary: str | None) -> Iterator[Finding]:
     wasted = image.wasted()
     for path, size in sorted(wasted.items()):
+        if RECORDS.match(path):
+            continue
         yield Finding("wasted", f"{size} bytes that a later layer hides or replaces", path)
     entries: dict[str, Entry] = image.added()
     if binary is None or binary not in entries:
         return
     total = sum(entry.size for layer in image.layers for entry in layer)
-    needs = sum(e.size for p, e in entries.items() if p != binary and NEEDS.match(p))
+    needs = sum(e.size for p, e in entries.items() if p != binary and _is_accounted(p))
+    needs += sum(size for path, size in wasted.items() if RECORDS.match(path))
     size = entries[binary].size
     if total - needs > SIZE_RATIO * size:
         yield Finding(

@@ -25,9 +25,17 @@ from harness.subject import Subject
 
 REGISTRY_FOLDER = "/opt/layerproof-registry"
 STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
-NONROOT = "65532:65532"
-_SAYS_NONROOT = re.compile(r":(.*-)?nonroot(-|$)|^cgr\.dev/chainguard/")
-"""Names of images that run as another user than root: distroless's by tag, Chainguard's all."""
+_PROMISES = (
+    (re.compile(r":(.*-)?nonroot(-|$)|^cgr\.dev/chainguard/"), "USER 65532:65532"),
+    (
+        re.compile(r"\blambda\b"),
+        "ENV LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime\nWORKDIR /var/task",
+    ),
+)
+"""Names of images, and what is true of them: distroless's and Chainguard's do not run as root, and
+Lambda's have the variables that its documentation uses (docs.aws.amazon.com/lambda, "Deploy …
+container images").
+"""
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -46,8 +54,8 @@ def resolve(
     for index, wanted in named.items():
         builds = wanted in compiling or is_toolchain(wanted)
         image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
-        if image != wanted and _SAYS_NONROOT.search(wanted):
-            image = as_nonroot(on, image, root=root)
+        if image != wanted:
+            image = dressed(on, image, wanted, root=root)
         if builds and under_test.project is None:
             image = with_registry(on, image, root=root, say=say)
         chosen[index] = image
@@ -74,15 +82,19 @@ def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], No
     return _derived(on, image, lines, tag=tag, folder=folder)
 
 
-def as_nonroot(on: Engine, image: str, *, root: Path) -> str:
-    """Return an image like `image` that runs as the user of images whose name says `nonroot`."""
-    key = hashlib.sha256(str(on.client.images.get(image).id).encode()).hexdigest()[:12]
-    tag = f"layerproof/nonroot:{key}"
+def dressed(on: Engine, image: str, wanted: str, *, root: Path) -> str:
+    """Return an image like `image` that has what the name of the one it stands in for promises."""
+    lines = tuple(line for name, line in _PROMISES if name.search(wanted))
+    if not lines:
+        return image
+    said = f"{on.client.images.get(image).id} {lines}"
+    key = hashlib.sha256(said.encode()).hexdigest()[:12]
+    tag = f"layerproof/dressed:{key}"
     if on.has_image(tag):
         return tag
-    folder = root / f"nonroot-{key}"
+    folder = root / f"dressed-{key}"
     folder.mkdir()
-    return _derived(on, image, (f"USER {NONROOT}",), tag=tag, folder=folder)
+    return _derived(on, image, lines, tag=tag, folder=folder)
 
 
 def _derived(on: Engine, image: str, lines: Sequence[str], *, tag: str, folder: Path) -> str:

@@ -203,5 +203,6 @@ RULES: Final = (
         "Add sharing=locked to the mount.",
         "RUN --mount=type=cache,target=/usr/local/cargo/registry cargo build",
         _registry_unshared,
+        advice=True,
     ),
 )

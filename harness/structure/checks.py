@@ -57,7 +57,7 @@ def check(
         if not any(Role.RUNTIME in roles.of(user) for user in graph.derived(stage.index))
     ]
     findings = {
-        Finding(rule.id, line, message, rule.why, rule.instead)
+        Finding(rule.id, line, message, rule.why, rule.instead, rule.advice)
         for runtime in shipped or [None]
         for rule in RULES
         if rule.id not in skipped

@@ -22,8 +22,9 @@ of stages and allow single rules (see [configuration](configuration.md)):
 allow = ["runs-as-root"]
 ```
 
-A finding names its line, what is there, why it matters, and what to write instead. Each rule below
-is tested on regressions made from good Dockerfiles by one edit
+A finding names its line, what is there, why it matters, and what to write instead. A rule marked
+*advice* breaks no promise: `layerproof check` reports it, the properties only mention it. Each rule
+below is tested on regressions made from good Dockerfiles by one edit
 (`fixtures/dockerfiles/regressions.toml`).
 
 This page is made from the rules; `python -m harness.structure.docs > docs/structure-checks.md`
@@ -49,8 +50,9 @@ def document() -> str:
 
 
 def _entry(rule: Rule) -> str:
+    kind = " (advice)" if rule.advice else ""
     return (
-        f"\n### `{rule.id}`\n\n```dockerfile\n{rule.bad}\n```\n\n{rule.why}\n\n"
+        f"\n### `{rule.id}`{kind}\n\n```dockerfile\n{rule.bad}\n```\n\n{rule.why}\n\n"
         f"*Instead:* {rule.instead}\n"
     )
 

@@ -251,6 +251,7 @@ RULES: Final = (
         "Write target/ and .git into .dockerignore.",
         "COPY . .    # and no .dockerignore",
         _ignore_file,
+        advice=True,
     ),
     Rule(
         "unpinned-base",
@@ -258,5 +259,6 @@ RULES: Final = (
         "Name a version: rust:1.85-slim-bookworm, or a digest; declare ARGs of FROM before it.",
         "FROM rust:latest",
         _unpinned_base,
+        advice=True,
     ),
 )

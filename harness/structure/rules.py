@@ -15,13 +15,17 @@ Found = Iterator[tuple[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule says of a line: what is there (`message`), why it matters, what to write."""
+    """What a rule says of a line: what is there (`message`), why it matters, what to write.
+
+    `advice` is worth following and breaks no promise: the properties do not fail for it.
+    """
 
     rule: str
     line: int
     message: str
     why: str
     instead: str
+    advice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +91,4 @@ class Rule:
     instead: str
     bad: str
     find: Callable[[Facts], Found]
+    advice: bool = False

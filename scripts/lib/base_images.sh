@@ -54,21 +54,34 @@ load_made_image() { # rust|runtime
   }
 }
 
-# make_image NAME SUITE VARIANT PACKAGES [OPTION...]: a Debian with PACKAGES as $LAYERPROOF_HOME/images/NAME.tar. VARIANT and
-# the options are mmdebstrap's: `essential` is configured, `extract` is files alone, a quarter of the size and of the time.
+# apt_hook: what mmdebstrap's shell runs on the root of an image, its $1: as in Debian's own images, apt keeps no cache in a
+# layer.
+apt_hook() {
+  cat <<'HOOK'
+cat >"$1/etc/apt/apt.conf.d/docker-clean" <<'CLEAN'
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+APT::Keep-Downloaded-Packages "false";
+CLEAN
+rm -f "$1"/var/cache/apt/*pkgcache.bin
+HOOK
+}
+
+# make_image NAME SUITE PACKAGES: a Debian with PACKAGES as $LAYERPROOF_HOME/images/NAME.tar. With apt and adduser, since
+# Dockerfiles call them in the images that these stand in for.
 make_image() {
-  local name="$1" suite="$2" variant="$3" packages="$4" work status=0 maker
-  shift 4
+  local name="$1" suite="$2" packages="$3" work status=0 maker
   maker="$(mmdebstrap_command)" || return
   mkdir -p "$(images_dir)" || return
   work="$(mktemp -d "$(images_dir)/$name.XXXXXX")" || return
   write_sources "$suite" "$work/sources" || return
   # In a group of its own, so that all of it can be ended: it ignores what reaches its first process only. It looks for
   # mmtarfilter on PATH, which stands beside it.
-  SOURCE_DATE_EPOCH="$PACKAGE_DATE" TMPDIR="$work" PATH="${maker%/*}:$PATH" setsid "$maker" --variant="$variant" --include="$packages" "$@" \
+  SOURCE_DATE_EPOCH="$PACKAGE_DATE" TMPDIR="$work" PATH="${maker%/*}:$PATH" setsid "$maker" --variant=essential --include="$packages" \
     --aptopt='Apt::Install-Recommends "false"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+    --customize-hook="$(apt_hook)" \
     "$suite" "$work/layer.tar" "$work"/sources/* >"$work/log" 2>&1 </dev/null 8>&- &
   maker=$!
   # shellcheck disable=SC2064 # this process, now
@@ -107,16 +120,6 @@ remove_half_made() {
   for dir in "$(images_dir)"/*.??????/; do
     [ ! -d "$dir" ] || remove_work "${dir%/}"
   done
-}
-
-# make_runtime_image: a libc no newer than a Lambda's, a shell to look around with, accounts and certificates.
-make_runtime_image() {
-  # shellcheck disable=SC2016 # mmdebstrap's own shell expands $1, the root of the image
-  make_image runtime bookworm extract base-files,base-passwd,ca-certificates,coreutils,dash,findutils,grep,libc6,libgcc-s1,sed \
-    --extract-hook='cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"' \
-    --extract-hook='cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"' \
-    --extract-hook='mkdir -p "$1/opt"' \
-    --extract-hook='cat "$1"/usr/share/ca-certificates/mozilla/*.crt >"$1/etc/ssl/certs/ca-certificates.crt"'
 }
 
 # archive_image NAME DIR: wraps DIR/layer.tar as DIR/NAME.tar, the format of `docker save`; equal layers, equal image id.
@@ -178,8 +181,8 @@ make_images() {
   for name in $1; do
     [ ! -f "$(images_dir)/$name.tar" ] || continue
     case "$name" in
-      rust) make_image rust trixie essential apt,rustc,cargo,gcc,libc6-dev,ca-certificates,pkg-config ;;
-      runtime) make_runtime_image ;;
+      rust) make_image rust trixie apt,rustc,cargo,gcc,libc6-dev,ca-certificates,pkg-config ;;
+      runtime) make_image runtime bookworm adduser,apt,ca-certificates,libgcc-s1 ;; # no libc newer than a Lambda's
     esac &
     jobs="$jobs $!"
   done

@@ -198,3 +198,34 @@ def test_what_downloads_is_told_by_the_commands_that_it_runs() -> None:
     assert not fitting.downloads(dockerfile.parse("FROM rust\nRUN echo apt-get; cargo build\n"))
     ours = dockerfile.load(Path(__file__).parents[2] / "Dockerfile.optimized")
     assert not fitting.downloads(ours)
+
+
+LAMBDA_IMAGE = """\
+ARG RUNTIME=public.ecr.aws/lambda/provided:al2023
+FROM rust AS build
+RUN cargo build
+FROM ${RUNTIME}
+COPY --from=build /target/release/app %s
+CMD ["function.handler"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("destination", "program"),
+    [
+        ("${LAMBDA_RUNTIME_DIR}/bootstrap", "/var/runtime/bootstrap"),
+        ("$LAMBDA_TASK_ROOT/bootstrap", "/var/task/bootstrap"),
+        ("./bootstrap", "/var/task/bootstrap"),
+        ("/opt/other", None),
+    ],
+)
+def test_the_program_of_a_lambda_image_is_its_bootstrap(
+    destination: str, program: str | None
+) -> None:
+    parsed = dockerfile.parse(LAMBDA_IMAGE % destination)
+    assert fitting.program_of(parsed) == program
+
+
+def test_the_program_of_another_image_is_what_its_entry_point_names() -> None:
+    text = (LAMBDA_IMAGE % "./bootstrap").replace("public.ecr.aws/lambda/provided", "debian")
+    assert fitting.program_of(dockerfile.parse(text)) is None

@@ -74,6 +74,7 @@ def test_two_starts_at_once_make_one_container(checkout: Checkout) -> None:
     assert checkout.run("status").status == 0
 
 
+@pytest.mark.usefixtures("hangups_arrive")
 @pytest.mark.parametrize(
     ("number", "status"),
     [

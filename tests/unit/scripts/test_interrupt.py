@@ -41,6 +41,7 @@ def project(shell: Shell) -> Shell:
     return shell
 
 
+@pytest.mark.usefixtures("hangups_arrive")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("during", ["buildx", "cargo", "gzip"])
 def test_an_interruption_ends_everything(
