@@ -9,8 +9,14 @@ import pytest
 
 
 @pytest.fixture
-def hangups_arrive() -> Iterator[None]:
-    """Let what is started be told of a hang-up: under nohup it would inherit that it is ignored."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_arrive() -> Iterator[None]:
+    """Let what is started be told to end.
+
+    Under nohup it would inherit that a hang-up is ignored, and behind a shell's `&` an interrupt.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)

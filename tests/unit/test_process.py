@@ -54,6 +54,7 @@ def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatc
         process.run(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], limit=0.3)
 
 
+@pytest.mark.usefixtures("signals_arrive")
 def test_an_interrupt_ends_the_group_and_goes_on_upwards(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     script = (

@@ -11,6 +11,8 @@ import pytest
 from harness.process import Running
 from tests.integration.container.conftest import LIMIT, Checkout, main_rs
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
+
 SLOW = """fn main() {
     let script = "setsid sleep 7777 & sleep 8888";
     std::process::Command::new("sh").args(["-c", script]).status().unwrap();
@@ -74,7 +76,6 @@ def test_two_starts_at_once_make_one_container(checkout: Checkout) -> None:
     assert checkout.run("status").status == 0
 
 
-@pytest.mark.usefixtures("hangups_arrive")
 @pytest.mark.parametrize(
     ("number", "status"),
     [

@@ -14,6 +14,8 @@ from tests.unit.scripts.shell_stubs import SCRIPTS, Answer, Shell
 from tests.unit.scripts.test_build_lambda import engine
 from tests.unit.scripts.test_package import X86
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
+
 WAIT = 'echo $$ >>"$PIDS"; exec sleep 60'
 
 
@@ -41,7 +43,6 @@ def project(shell: Shell) -> Shell:
     return shell
 
 
-@pytest.mark.usefixtures("hangups_arrive")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("during", ["buildx", "cargo", "gzip"])
 def test_an_interruption_ends_everything(
