@@ -114,12 +114,20 @@ def _derived(on: Engine, image: str, lines: Sequence[str], *, tag: str, folder: 
 
 def loads_frontend(on: Engine, syntax: str, *, root: Path) -> bool:
     """Whether the engine can get the frontend that a `# syntax=` line names."""
-    folder = root / f"frontend-{uuid.uuid4().hex[:8]}"
+    return _builds(on, f"# syntax={syntax}\nFROM scratch\nCOPY Dockerfile /\n", root=root)
+
+
+def _builds(on: Engine, text: str, *, root: Path) -> bool:
+    """Whether a Dockerfile builds; no image is left of it."""
+    folder = root / f"probe-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
-    text = f"# syntax={syntax}\nFROM scratch\nLABEL tried={folder.name}\n"
     (folder / "Dockerfile").write_text(text)
     tried = builder.build(
-        on, context=folder, dockerfile=folder / "Dockerfile", options=BuildOptions()
+        on,
+        context=folder,
+        dockerfile=folder / "Dockerfile",
+        options=BuildOptions(),
+        export_to=folder / "out",
     )
     return tried.succeeded
 
@@ -147,13 +155,13 @@ def with_network(on: Engine, under_test: Subject, *, image: str, root: Path) -> 
     if os.environ.get("LAYERPROOF_OFFLINE"):
         network = "none"
     if not network:
-        folder = root / f"network-{uuid.uuid4().hex[:8]}"
-        folder.mkdir()
-        (folder / "Dockerfile").write_text(f"FROM {image}\nRUN : network {folder.name}\n")
-        tried = builder.build(
-            on, context=folder, dockerfile=folder / "Dockerfile", options=BuildOptions()
+        works = _builds(
+            on,
+            f"FROM {image} AS tried\nRUN echo {uuid.uuid4().hex} >/tried\n"
+            "FROM scratch\nCOPY --from=tried /tried /\n",
+            root=root,
         )
-        network = None if tried.succeeded else "host"
+        network = None if works else "host"
     bundles = (os.environ.get("LAYERPROOF_CA_BUNDLE"), os.environ.get("SSL_CERT_FILE"), CA_BUNDLE)
     bundle = next((path for path in bundles if path and Path(path).is_file()), None)
     secrets_given = dict(options.secrets)

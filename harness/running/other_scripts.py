@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import docker
+from docker.utils import parse_repository_tag
 
 from harness import dockerfile
 from harness import subject as subjects
@@ -50,8 +51,8 @@ def named_images(bench: Bench) -> Iterator[None]:
     api, given = bench.engine.client.api, set()
     for index, name in wanted.items():
         if bench.engine.kind is Kind.PRIVATE and chosen[index] != name and "@" not in name:
-            repository, _, tag = name.rpartition(":") if ":" in name else (name, "", "latest")
-            api.tag(chosen[index], repository, tag, force=True)
+            repository, tag = parse_repository_tag(name)  # a registry may have a port
+            api.tag(chosen[index], repository, tag or "latest", force=True)
             given.add(name)
     try:
         yield
