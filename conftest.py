@@ -296,11 +296,11 @@ def pytest_runtest_makereport(
     report = outcome.get_result()
     if report.when == "call":
         item.layerproof_report = report  # type: ignore[attr-defined]
-    if call.excinfo is not None and isinstance(call.excinfo.value, PropertyViolation):
-        report.longrepr = str(call.excinfo.value)
-    if call.excinfo is not None and isinstance(call.excinfo.value, LayerProofError):
-        report.longrepr = str(call.excinfo.value)
-        report.user_properties.append((CANNOT_RUN, str(call.excinfo.value)))
+    raised = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(raised, (PropertyViolation, LayerProofError)):
+        report.longrepr = str(raised)
+    if isinstance(raised, LayerProofError):
+        report.user_properties.append((CANNOT_RUN, str(raised)))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

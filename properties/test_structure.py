@@ -27,14 +27,17 @@ def test_the_dockerfile_is_structured_so_that_its_layers_can_be_reused(
         overrides=configuration.roles,
         allowed=configuration.allowed,
     )
-    texts = {f: structure.render(subject.dockerfile, f) for f in found}
+    faults = []
     for finding in found:
+        text = structure.render(subject.dockerfile, finding)
         if finding.advice:
-            say(f"advice: {texts[finding]}")
-    faults = [texts[finding] for finding in found if not finding.advice]
-    path = subject.dockerfile.path
-    words = WHY_IT_FAILS.format(
-        count=len(faults), path=path, findings="\n\n".join(faults), hint=HINT
-    )
+            say(f"advice: {text}")
+        else:
+            faults.append(text)
     if faults:
-        pytest.fail(words, pytrace=False)
+        findings = "\n\n".join(faults)
+        path = subject.dockerfile.path
+        pytest.fail(
+            WHY_IT_FAILS.format(count=len(faults), path=path, findings=findings, hint=HINT),
+            pytrace=False,
+        )
