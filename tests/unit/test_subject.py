@@ -187,8 +187,6 @@ def test_a_frontend_is_left_out_without_moving_a_line() -> None:
     assert without.splitlines()[0] == "# left out: syntax = docker/dockerfile:1"
     assert without.splitlines()[1:] == HEREDOC.splitlines()[1:]
     assert dockerfile.parse(without).syntax is None
-    later = "FROM rust\n# syntax=x is no directive here\n"
-    assert dockerfile.parse(later).syntax is None
 
 
 def test_what_downloads_is_told_by_the_commands_that_it_runs() -> None:
