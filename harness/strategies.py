@@ -84,6 +84,20 @@ class Plan(Brief):
     start: State
     steps: tuple[Step, ...]
 
+    @property
+    def same_as(self) -> tuple[int, ...]:
+        """Return for each state, the first included, the earliest that a build cannot tell from it.
+
+        That is its own number, except after idle edits and reverts.
+        """
+        numbers = [0]
+        for number, step in enumerate(self.steps, 1):
+            if step.edit.edit_class in IDLE_EDITS:
+                numbers.append(numbers[-1])
+            else:
+                numbers.append(number if step.back_to is None else numbers[step.back_to])
+        return tuple(numbers)
+
     def __repr__(self) -> str:
         """Say what the project is in a few words, then the edits."""
         if isinstance(self.start, Checkout):

@@ -46,12 +46,10 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     base_image = workspace.build_base()
     seen = [workspace.build(state=0)]
     expect_success(seen[0], story, judge)
-    states = [0]
     for number, step in enumerate(plan.steps, 1):
         count(f"edit: {step.edit.edit_class.value}")
         workspace.edit(step.edit, old=step.old)
-        same_as = state_of(plan, number, states)
-        states.append(same_as)
+        same_as = plan.same_as[number]
         story.append(f"{step!r}, build")
         now = workspace.build(state=same_as)
         expect_success(now, story, judge)
@@ -61,24 +59,15 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
         )
         expect_predicted(now, story, judge, workspace)
         if same_as < number:
-            expect_nothing(seen[states.index(same_as)], now, story, judge, workspace)
+            expect_nothing(seen[same_as], now, story, judge, workspace)
         seen.append(now)
     story.append("nothing changed, build")
-    expect_nothing(seen[-1], workspace.build(state=states[-1]), story, judge, workspace)
+    expect_nothing(seen[-1], workspace.build(state=plan.same_as[-1]), story, judge, workspace)
     judge(
         "The base stage, built by itself before and after the edits, is not the same image.",
         holds=base_image == workspace.build_base(),
         scenario=story,
     )
-
-
-def state_of(plan: Plan, number: int, states: list[int]) -> int:
-    """Return the number of the earliest state that equals the one after step `number`."""
-    step = plan.steps[number - 1]
-    if step.edit.edit_class in IDLE_EDITS:
-        return states[-1]
-    blueprints = [plan.start, *(s.after for s in plan.steps)]
-    return blueprints.index(blueprints[number]) if step.back_to is not None else number
 
 
 def expect_nothing(

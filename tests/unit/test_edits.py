@@ -16,6 +16,7 @@ from harness.strategies import (
     OTHER_EDITS,
     SOURCE_EDITS,
     Plan,
+    Step,
     blueprints,
     plans,
 )
@@ -179,3 +180,32 @@ def test_the_lock_holds_exactly_the_crates_that_are_used(plan: Plan) -> None:
     for blueprint in (plan.start, *(step.after for step in plan.steps)):
         listed = {dependency.name for dependency in blueprint.dependencies}
         assert listed == {name for member in blueprint.members for name in member.uses}
+
+
+EVERY_EDIT = (*ALL, EditClass.REVERT)
+
+
+@given(plan=plans(start=STARTS, classes=EVERY_EDIT, most=6))
+def test_the_earliest_state_that_a_build_cannot_tell_from_another_is_one_of_its_own(
+    plan: Plan,
+) -> None:
+    assert len(plan.same_as) == len(plan.steps) + 1
+    for number, same in enumerate(plan.same_as):
+        assert same <= number
+        assert plan.same_as[same] == same
+
+
+def test_going_back_to_a_state_that_an_idle_edit_made_is_going_back_to_the_one_before() -> None:
+    ignored = change(EditClass.IGNORED)
+    source = edits.apply(EditClass.SOURCE, ignored.after, 0)
+    assert source is not None
+    back = edits.revert(source.after, ignored.after)
+    plan = Plan(
+        PACKAGE,
+        (
+            Step(ignored.edit, ignored.after),
+            Step(source.edit, source.after),
+            Step(back.edit, back.after, back_to=1),
+        ),
+    )
+    assert plan.same_as == (0, 0, 2, 0)
