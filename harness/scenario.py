@@ -216,6 +216,7 @@ class Workspace:
             list(command[1:]) or None,
             entrypoint=[command[0]] if command else None,
             network_mode="none",
+            network_disabled=True,  # no sandbox to set up either: a third of the time of a run
             environment=dict(environment or {}),
             labels={sweep.LABEL: self.bench.run_id},
         )
