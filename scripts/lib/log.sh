@@ -66,6 +66,10 @@ quote_command() {
     case "$word" in
       '' | *[!A-Za-z0-9_./:=,@%+-]*) printf -v word '%q' "$word" ;;
     esac
+    case "$word" in # bash 3.2 leaves a tilde to be expanded
+      '$'* | *\\~*) ;;
+      *) word="${word//\~/\\~}" ;;
+    esac
     line="$line${line:+ }$word"
   done
   printf '%s\n' "$line"

@@ -51,6 +51,7 @@ def test_need_cmd_says_nothing_of_a_command_that_is_there(shell: Shell) -> None:
         ["plain", "a=b", "/x/y.z", "type=local,dest=out"],
         ["two words", "", "it's", 'say "x"', "$HOME", "`id`", "a;b", "*", "~", "\\"],
         ["line\nbreak", "tab\there", "ümlaut", "-n", "--", "!x", "#y"],
+        ["~", "~/x", "A=~/y", "a b~", "\\~", "$~", "line\n~"],
     ],
 )
 def test_a_quoted_command_reads_back_as_the_same_words(shell: Shell, words: list[str]) -> None:
