@@ -149,9 +149,11 @@ def _with_values(text: str, values: Mapping[str, str]) -> str:
 def destinations(instruction: Instruction) -> list[str]:
     """Return the paths that a COPY gives to what it names, as written."""
     copied = instructions.transfer_of(instruction)
-    if not copied.destination.endswith("/"):
+    if not copied.destination.endswith("/") and copied.destination != ".":
         return [copied.destination]
-    return [copied.destination + posixpath.basename(source) for source in copied.sources]
+    return [
+        posixpath.join(copied.destination, posixpath.basename(source)) for source in copied.sources
+    ]
 
 
 def downloads(parsed: Dockerfile) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import dockerfile, fitting
+from harness import dockerfile, exported, fitting
 from harness.brief import Brief
 from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
@@ -63,22 +63,24 @@ def load(
             f"{str(project)!r} is not a cargo project", context=("expected a Cargo.toml in it",)
         )
     ignore = path.with_name(f"{path.name}.dockerignore")
+    read = dockerfile.load(path)
+    judged = exported.with_runtime(read, target=config.target, binary=config.binary)
     described = describe(
-        dockerfile.load(path),
+        judged,
         scripts=scripts,
         ignore=ignore.read_text() if ignore.is_file() else None,
         project=project,
     )
     options = replace(
         described.options,
-        target=config.target,
+        target=config.target if judged is read else None,
         build_args={**described.options.build_args, **config.build_args},
         secrets={
             name: str(config.directory / Path(value).expanduser())
             for name, value in config.secrets.items()
         },
     )
-    program = config.binary or described.program
+    program = (config.binary if judged is read else None) or described.program
     return replace(described, options=options, roles=config.roles, program=program)
 
 
