@@ -43,6 +43,25 @@ cargo_compile() {
   return "$cargo_status"
 }
 
+# cargo_find_linker ARGUMENTS...: where the linker of another architecture has the name that Debian gives it, and nothing else
+# is set, cargo is told.
+cargo_find_linker() {
+  cargo_target='' cargo_previous=''
+  for cargo_word in "$@"; do
+    case "$cargo_previous$cargo_word" in --target=*) cargo_target="${cargo_word#--target=}" ;; esac
+    cargo_previous=''
+    [ "$cargo_word" != --target ] || cargo_previous=--target=
+  done
+  case "$cargo_target" in
+    '' | *[!A-Za-z0-9_-]* | *-musl* | "$(uname -m)"-*) return 0 ;;
+  esac
+  cargo_linker="${cargo_target%%-*}-linux-gnu-gcc"
+  cargo_setting="CARGO_TARGET_$(printf %s "$cargo_target" | tr a-z- A-Z_)_LINKER"
+  if ! command -v "$cargo_linker" >/dev/null || printenv "$cargo_setting" >/dev/null; then return 0; fi
+  if grep -qs linker .cargo/config.toml .cargo/config; then return 0; fi
+  export "$cargo_setting=$cargo_linker"
+}
+
 # cargo_diagnose WORDS: what kind of failure it was: lock | registry | damage | code
 cargo_diagnose() {
   if grep -Eq 'lock file .* (needs to be updated but|because) --locked was passed' "$1"; then
@@ -125,6 +144,7 @@ cargo_run_build() {
   : >"$GUEST_SOURCE/target/.layerproof/failed" || return "$GUEST_NOT_WRITABLE"
   cargo_enter_project || return
   case " $* " in *' --locked '* | *' --frozen '*) cargo_lock_option='' cargo_strict=1 ;; *) cargo_strict='' ;; esac
+  cargo_find_linker "$@"
   cargo_compile_or_repair "$@" || return
   cargo_deliver
 }

@@ -21,8 +21,8 @@ SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 COREUTILS = tuple(
     """
     awk basename bash cat chmod cksum cmp cp cut date dirname env find grep gzip head id kill ln ls
-    mkdir mkfifo mktemp mv od perl ps readlink rm rmdir sed sh sha256sum sleep sort stat tail tee
-    touch tr uname uniq wc xargs
+    mkdir mkfifo mktemp mv od perl printenv ps readlink rm rmdir sed sh sha256sum sleep sort stat
+    tail tee touch tr uname uniq wc xargs
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )
 

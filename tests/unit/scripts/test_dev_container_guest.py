@@ -173,3 +173,49 @@ def test_it_is_plain_sh(shell: Shell) -> None:
         pytest.skip("no dash here")
     for name in ("guest.sh", "guest_fresh.sh", "guest_cargo.sh"):
         process.run((dash, "-n", str(SCRIPTS / "lib" / name)), limit=10).check(name)
+
+
+LINKER = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER"
+
+
+def linker_for(shell: Shell, *arguments: str, **environment: str) -> str:
+    done = shell.call(
+        "cargo_find_linker",
+        *arguments,
+        before="uname() { echo x86_64; }; aarch64-linux-gnu-gcc() { :; }",
+        after=f'printf %s "${{{LINKER}:-}}"',
+        **environment,
+    )
+    assert (done.status, done.err) == (0, "")
+    return done.out
+
+
+@pytest.mark.parametrize(
+    "words", [["--target", "aarch64-unknown-linux-gnu"], ["--target=aarch64-unknown-linux-gnu"]]
+)
+def test_cargo_is_told_of_the_linker_of_another_architecture(
+    shell: Shell, words: list[str]
+) -> None:
+    assert linker_for(shell, "--locked", *words) == "aarch64-linux-gnu-gcc"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--target", "x86_64-unknown-linux-gnu"],
+        ["--target", "aarch64-unknown-linux-musl"],
+        ["--target", "a;b"],
+    ],
+)
+def test_where_no_other_linker_is_needed_cargo_is_left_alone(
+    shell: Shell, words: list[str]
+) -> None:
+    assert linker_for(shell, *words) == ""
+
+
+def test_a_linker_that_is_chosen_goes_before(shell: Shell) -> None:
+    words = ("--target", "aarch64-unknown-linux-gnu")
+    assert linker_for(shell, *words, **{LINKER: "mine"}) == "mine"
+    shell.write(".cargo/config.toml", '[target.aarch64-unknown-linux-gnu]\nlinker = "mine"\n')
+    assert linker_for(shell, *words) == ""
