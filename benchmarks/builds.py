@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.measure import Row, Samples
 from harness import commands, engine, process
 from harness.model import BuildOptions
-from harness.running import builder
+from harness.running import builder, execution
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILES = Path(__file__).resolve().parent / "dockerfiles"
@@ -112,12 +112,12 @@ class Plain:
     def run(self, command: str) -> float:
         """Run a shell command inside; return the seconds it took there."""
         timed = f"s=$(date +%s%N); {{ {command}; }} >&2 || exit 1; echo $(($(date +%s%N) - s))"
-        api = self._bench.engine.client.api
-        call = api.exec_create(self._container.id, ["sh", "-c", timed])["Id"]
-        out, err = api.exec_start(call, demux=True)
-        if api.exec_inspect(call)["ExitCode"] != 0:
-            raise RuntimeError(f"{command}: {(err or b'').decode(errors='replace')[-2000:]}")
-        return int(out or b"0") / 1e9
+        status, said = execution.execute(
+            self._bench.engine, str(self._container.id), ("sh", "-c", timed)
+        )
+        if status != 0:
+            raise RuntimeError(f"{command}: {said.decode(errors='replace')[-2000:]}")
+        return int(said.split()[-1]) / 1e9
 
     def remove(self) -> None:
         """Remove the container."""

@@ -21,7 +21,7 @@ from harness import dockerfile, for_scripts, process, progress
 from harness import subject as subjects
 from harness.engine import SCRIPTS
 from harness.errors import CommandError
-from harness.running import other_scripts, sweep
+from harness.running import execution, other_scripts, sweep
 from harness.scenario import Workspace
 
 SCRIPT_SECONDS = 300.0
@@ -196,11 +196,10 @@ class Scripted:
 
     def _execute(self, container: Container, words: Sequence[str]) -> tuple[int, str]:
         """Run a command in the container, where the project is mounted; status and output."""
-        api = self.bench.engine.client.api
-        started = api.exec_create(container.id, list(words), workdir=container.mounted_at)
-        said = api.exec_start(started["Id"])
-        status = api.exec_inspect(started["Id"])["ExitCode"]
-        return int(status), said.decode(errors="replace")
+        status, said = execution.execute(
+            self.bench.engine, container.id, words, workdir=container.mounted_at
+        )
+        return status, said.decode(errors="replace")
 
     def close(self) -> None:
         """Remove what the scripts made on the engine; other scripts than ours by their own means
