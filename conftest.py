@@ -171,11 +171,16 @@ def said(config: pytest.Config) -> Config:
     return find_config(project or (named.parent if named is not None else ROOT))
 
 
-def load_subject(config: pytest.Config) -> Subject:
-    """Read what the options point at. Raises a LayerProofError for what cannot be read."""
+def load_subject(config: pytest.Config, *, generated: bool = False) -> Subject:
+    """Read what the options point at; with `generated`, to be judged by generated projects alone.
+
+    Raises a LayerProofError for what cannot be read.
+    """
     project = config.getoption("--project")
     if project is not None and not project.is_dir():
         raise UsageError(f"no such project: {str(project)!r}")
+    if generated:
+        project = None
     configured = said(config)
     scripts = config.getoption("--scripts-dir")
     if scripts is None:
@@ -268,9 +273,23 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 @pytest.fixture(scope="session")
 def bench(
+    engine: Engine, say: Callable[[str], None], request: pytest.FixtureRequest
+) -> Iterator[Bench]:
+    """Make this worker's engine ready for generated projects."""
+    keep = bool(request.config.getoption("--keep"))
+    subject = load_subject(request.config, generated=True)
+    with scenario.prepare(engine, subject, say=say, keep=keep) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def project_bench(
     engine: Engine, subject: Subject, say: Callable[[str], None], request: pytest.FixtureRequest
 ) -> Iterator[Bench]:
-    """Make this worker's engine ready for the subject."""
+    """Make this worker's engine ready for the project under test, or for generated ones."""
+    if subject.project is None:
+        yield request.getfixturevalue("bench")
+        return
     keep = bool(request.config.getoption("--keep"))
     with scenario.prepare(engine, subject, say=say, keep=keep) as made:
         scenario.expect_project_to_build(made)

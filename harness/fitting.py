@@ -10,6 +10,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from harness.model import Dockerfile, File, Instruction, Tree
 from harness.parsing import instructions
@@ -29,6 +30,7 @@ _FETCHING_CALLS = {
     ("git", "clone"),
     ("pip", "install"),
 }
+NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _CONTENTS = {
@@ -103,9 +105,14 @@ def required(parsed: Dockerfile) -> Tree:
     return found
 
 
-def binary_of(parsed: Dockerfile) -> str:
-    """Return what the Dockerfile calls its binary, itself or by a default of an ARG; or `app`."""
-    defaults = _defaults(parsed)
+def binary_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> str:
+    """Return what the Dockerfile calls its binary, itself or by an ARG; or `app`.
+
+    Of an ARG the value counts that is `given`, or its default.
+    """
+    if "BIN" in given:
+        return given["BIN"]
+    defaults = {**_defaults(parsed), **given}
     for name, variable in _BINARY.findall(_run_texts(parsed)):
         value = name or defaults.get(variable) or ""
         if value and value not in _FOLDERS:

@@ -70,6 +70,7 @@ def load(
         scripts=scripts,
         ignore=ignore.read_text() if ignore.is_file() else None,
         project=project,
+        given=config.build_args,
     )
     options = replace(
         described.options,
@@ -85,10 +86,15 @@ def load(
 
 
 def describe(
-    parsed: Dockerfile, *, scripts: Path, ignore: str | None = None, project: Path | None = None
+    parsed: Dockerfile,
+    *,
+    scripts: Path,
+    ignore: str | None = None,
+    project: Path | None = None,
+    given: Mapping[str, str] = fitting.NOTHING_GIVEN,
 ) -> Subject:
-    """Return the subject that a parsed Dockerfile makes."""
-    binary = fitting.binary_of(parsed)
+    """Return the subject that a parsed Dockerfile makes with the build arguments `given`."""
+    binary = fitting.binary_of(parsed, given)
     return Subject(
         dockerfile=parsed,
         scripts=scripts,

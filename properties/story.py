@@ -19,14 +19,16 @@ from harness.strategies import Plan, State, blueprints, plans
 from harness.subject import Subject
 
 
-def any_plan(subject: Subject, classes: Sequence[EditClass], most: int = 4) -> SearchStrategy[Plan]:
+def any_plan(
+    subject: Subject, classes: Sequence[EditClass], *, least: int = 1, most: int = 4
+) -> SearchStrategy[Plan]:
     """Return plans for the subject: of the project given, else of generated ones."""
     if subject.project is not None:
         start: SearchStrategy[State] = st.just(checkouts.load(subject.project))
         fitting = [c for c in classes if c in checkouts.CLASSES]
-        return plans(start=start, classes=fitting, most=most)
+        return plans(start=start, classes=fitting, least=least, most=most)
     generated = blueprints(shape=subject.shape, binary=subject.binary)
-    return plans(start=generated, classes=classes, most=most)
+    return plans(start=generated, classes=classes, least=least, most=most)
 
 
 def count(what: str) -> None:

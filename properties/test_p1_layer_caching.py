@@ -30,11 +30,11 @@ EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.
 
 @given(data=st.data())
 def test_edits_never_run_the_base_again_and_idle_builds_run_nothing(
-    data: st.DataObject, bench: Bench, subject: Subject, tally: Tally, judge: Judge
+    data: st.DataObject, project_bench: Bench, subject: Subject, tally: Tally, judge: Judge
 ) -> None:
     """Every edit leaves the base alone; a build of a state seen before executes nothing."""
     plan = data.draw(any_plan(subject, EDITS))
-    with tally.scenario(), bench.workspace(tree_of(plan.start)) as workspace:
+    with tally.scenario(), project_bench.workspace(tree_of(plan.start)) as workspace:
         judge_plan(plan, workspace, judge=judge)
 
 

@@ -47,11 +47,11 @@ edits (a comment, the package's own version, a member) it may be, and cargo deci
 
 @given(data=st.data())
 def test_exactly_what_changed_is_compiled_and_the_binary_is_of_the_current_source(
-    data: st.DataObject, bench: Bench, subject: Subject, tally: Tally, judge: Judge
+    data: st.DataObject, project_bench: Bench, subject: Subject, tally: Tally, judge: Judge
 ) -> None:
     """A project, then edits of source and of manifests in any order, each built and run."""
     plan = data.draw(any_plan(subject, EDITS, most=2))
-    with tally.scenario(), bench.workspace(tree_of(plan.start), isolated=True) as workspace:
+    with tally.scenario(), project_bench.workspace(tree_of(plan.start), isolated=True) as workspace:
         judge_plan(plan, workspace, judge=judge)
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import dockerfile, strategies
+from harness import dockerfile
 from harness import subject as subjects
+from harness.engine import Engine
 from harness.fitting import declared_arguments
-from harness.generated.projects import render
 from harness.judging.image import Image
 from harness.judging.judge import Judge, Tally
 from harness.judging.minimality import RULES, SECRET_NAME, Expectation, Finding
@@ -22,9 +22,9 @@ from harness.judging.report import Row, why_it_failed
 from harness.model import BuildObservation, Dockerfile
 from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
-from harness.strategies import SOURCE_EDITS, Plan
+from harness.strategies import SOURCE_EDITS, Plan, tree_of
 from harness.subject import Subject
-from properties.story import count
+from properties.story import any_plan, count
 
 pytestmark = pytest.mark.property("P8")
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -33,29 +33,29 @@ COLD_SHARE = 4
 
 
 @pytest.fixture(scope="session")
-def reader(bench: Bench) -> Reader:
+def reader(engine: Engine) -> Reader:
     """Read images of this worker's engine, keeping what is known of their bases."""
-    return Reader(bench.engine)
+    return Reader(engine)
 
 
 @given(data=st.data())
 def test_the_image_holds_the_binary_and_its_needs(
-    data: st.DataObject, bench: Bench, reader: Reader, tally: Tally, judge: Judge
+    data: st.DataObject, project_bench: Bench, reader: Reader, tally: Tally, judge: Judge
 ) -> None:
     """Every file above the base is accounted for, and the binary finds all it needs."""
-    plan = draw_plan(data, bench.subject)
-    with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
+    plan = draw_plan(data, project_bench.subject)
+    with tally.scenario(), project_bench.workspace(tree_of(plan.start)) as workspace:
         judge_plan(plan, workspace, reader, judge=judge)
 
 
 @given(data=st.data())
 @settings(max_examples=max(1, settings().max_examples // COLD_SHARE))
 def test_two_cold_builds_are_the_same_byte_for_byte(
-    data: st.DataObject, bench: Bench, reader: Reader, tally: Tally, judge: Judge
+    data: st.DataObject, project_bench: Bench, reader: Reader, tally: Tally, judge: Judge
 ) -> None:
     """A build with nothing cached leaves the same files with the same content and modes."""
-    plan = draw_plan(data, bench.subject, edits=0)
-    with tally.scenario(), bench.workspace(render(plan.start).tree) as workspace:
+    plan = draw_plan(data, project_bench.subject, edits=0)
+    with tally.scenario(), project_bench.workspace(tree_of(plan.start)) as workspace:
         judge_twice(plan, workspace, reader, judge=judge)
 
 
@@ -100,9 +100,7 @@ def judge_twice(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judg
 
 def draw_plan(data: st.DataObject, subject: Subject, *, edits: int = 1) -> Plan:
     """Draw a project, and at most so many edits of its source."""
-    start = strategies.blueprints(shape=subject.shape, binary=subject.binary)
-    plans = strategies.plans(start=start, classes=SOURCE_EDITS, least=0, most=edits)
-    return data.draw(plans)
+    return data.draw(any_plan(subject, SOURCE_EDITS, least=0, most=edits))
 
 
 def with_secrets(workspace: Workspace, secret: str) -> BuildObservation:

@@ -227,3 +227,11 @@ def test_the_program_of_a_lambda_image_is_its_bootstrap(
 def test_the_program_of_another_image_is_what_its_entry_point_names() -> None:
     text = (LAMBDA_IMAGE % "./bootstrap").replace("public.ecr.aws/lambda/provided", "debian")
     assert fitting.program_of(dockerfile.parse(text)) is None
+
+
+def test_a_build_argument_that_is_given_names_the_binary() -> None:
+    text = "FROM rust\nARG BIN=\nARG NAME=one\nCOPY . .\nRUN cargo build --bin $NAME\n"
+    parsed = dockerfile.parse(text)
+    assert fitting.binary_of(parsed) == "one"
+    assert fitting.binary_of(parsed, {"NAME": "two"}) == "two"
+    assert fitting.binary_of(parsed, {"BIN": "three"}) == "three"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -124,3 +125,20 @@ def test_a_property_that_fails_ends_in_its_report_and_nothing_else(tmp_path: Pat
     assert f"Again: pytest '{P8}::test_the_image" in done.out
     for word in ("Traceback", "judge.py", "@given", "reproduce_failure"):
         assert word not in done.out
+
+
+def test_a_project_of_several_binaries_is_judged_and_never_touched(tmp_path: Path) -> None:
+    """Its own settings name the binary; the dev container is judged on generated projects."""
+    project = tmp_path / "my lambda"
+    shutil.copytree(ROOT / "fixtures" / "hello-offline", project, ignore=lambda *_: {"target"})
+    (project / "src" / "bin").mkdir()
+    (project / "src" / "bin" / "other.rs").write_text('fn main() { println!("other"); }\n')
+    (project / "layerproof.toml").write_text('[build-args]\nBIN = "other"\n')
+    before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    argv = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
+    lock = "properties/test_p4_source_mount.py::test_a_build_never_rewrites_the_lock_file"
+    image = f"{P8}::test_the_image_holds_the_binary_and_its_needs"
+    done = process.run([*argv, image, lock, f"--project={project}"], limit=600, cwd=ROOT)
+    assert done.status == 0, done.out + done.err
+    assert "2 passed" in done.out
+    assert before == {path: path.stat().st_mtime_ns for path in project.rglob("*")}
