@@ -18,7 +18,8 @@ from harness.structure import roles, shell
 from harness.structure.roles import Role
 
 _BINARY = re.compile(
-    r"(?:/(?:release|debug|lambda|cargo/bin)/|--bin[ =])"
+    r"(?:/(?:release|debug|lambda|cargo/bin)/|--bin[ =]"
+    r"|\btarget/(?:[^\s/]+/)?\$\{?\w+\}?/(?!release/|debug/))"
     r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
 )
 """Where a binary's name stands: in cargo's target directory or bin folder, or after `--bin`."""

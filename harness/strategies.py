@@ -110,7 +110,10 @@ class Plan(Brief):
 
 @st.composite
 def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int = 2) -> Blueprint:
-    """Draw a project that the Dockerfile can build, whose first binary is called `binary`."""
+    """Draw a project that the Dockerfile can build, whose first binary is called `binary`.
+
+    So is its package, as cargo has it where nothing is said.
+    """
     names = sorted(kind.name for kind in registry.KINDS)
     crates = tuple(
         Dependency(name, loud=draw(st.booleans()))
@@ -119,7 +122,7 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
     workspace = shape.workspace and draw(st.booleans())
     uses = tuple(crate.name for crate in crates)
     member = Member(
-        "app",
+        binary,
         answer=draw(st.integers(1, 99)),
         modules=(("one", 1),) if draw(st.booleans()) else (),
         binaries=(binary,),

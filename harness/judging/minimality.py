@@ -30,14 +30,17 @@ LIBRARY_FOLDERS = (
     "/opt/lib",
 )
 NEEDS = re.compile(
-    r"^/(etc/(ssl/.*|pki/.*|ca-certificates/.*|ld\.so\.cache|nsswitch\.conf)"
-    r"|usr/share/(ca-certificates|zoneinfo)/.*|.*/lib[^/]*\.so(\.[0-9.]+)?)$"
+    r"^/(etc/(ssl/.*|pki/.*|ca-certificates/.*|ld\.so\.cache|nsswitch\.conf|localtime|timezone)"
+    r"|usr/share/(ca-certificates|zoneinfo)/.*|.*/(lib|ld-)[^/]*\.so(\.[0-9.]+)?)$"
 )
-"""What a binary may need to run beside itself: certificates, time zones, libraries."""
+"""What a binary may need beside itself: certificates, time zones, libraries and their loader."""
+_LIBRARY = re.compile(r"/(lib|ld-)[^/]*\.so(\.[0-9.]+)?$")
 RECORDS = re.compile(
     r"^/(etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|\.pwd\.lock)|run/adduser"
     r"|var/log/(lastlog|faillog|(dpkg|alternatives)\.log|apt/.*)"
-    r"|var/(cache/apt/archives|lib/apt/lists)/lock|var/lib/(dpkg|pam)/.*|usr/share/doc/.*|etc/ld\.so\.conf\.d/.*)$"
+    r"|var/(cache/apt/archives|lib/apt/lists)/lock|var/lib/apt/extended_states"
+    r"|var/cache/(debconf/.*|ldconfig/aux-cache)|var/lib/(dpkg|pam)/.*"
+    r"|usr/share/(doc|lintian)/.*|etc/ld\.so\.(cache|conf\.d/.*))$"
 )
 """What making a user leaves, and what a package manager notes of what it installs: it comes with
 the account that the program runs as, and with its libraries, and is no waste of the Dockerfile's.
@@ -53,7 +56,13 @@ _CACHE = re.compile(
     r"/(\.fingerprint|incremental|deps)/|/(\.?cargo)/(registry|git)/|^/var/(cache|lib/apt/lists)/"
     r"|/(pip|npm|\.cache)/"
 )
-SECRET_NAME = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY)(_|$)", re.I)
+SECRET_NAME = re.compile(
+    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY)(_|$)"
+    r"(?!(.*_)?(ARN|NAME|FILE|PATH|TTL|SECONDS|ENDPOINT|HEADER)$)",
+    re.I,
+)
+"""Names of variables that hold a secret, and do not merely say where it is or how long it lasts."""
+_PASSWORD_IN_URL = re.compile(r"://[^/\s:@$]*:[^/\s@$]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +109,13 @@ RULES = {
 
 def judge(image: Image, expectation: Expectation) -> list[Finding]:
     """Return what is wrong with an image, most telling first; an empty list is a pass."""
+    started = _started(image)
     programs = {
         path: facts
         for path in image.added()
         if path in image.contents
         and (facts := elf.read(image.contents[path])) is not None
-        and facts.interpreter is not None
+        and (path == started or (facts.interpreter is not None and not _LIBRARY.search(path)))
     }
     found = [*_program(image, expectation, programs)]
     binary = expectation.binary or _the_program(image, programs)
@@ -120,11 +130,16 @@ def judge(image: Image, expectation: Expectation) -> list[Finding]:
 
 def _the_program(image: Image, programs: Mapping[str, Elf]) -> str | None:
     """Return which of the programs that were added is meant: what is started, else the shortest."""
-    started = image.entrypoint or image.command
-    path = resolve(image.files(), started[0]) if started else None
+    path = _started(image)
     if path in programs:
         return path
     return min(programs, key=len) if programs else None
+
+
+def _started(image: Image) -> str | None:
+    """Return the file that the image starts, links followed; None where it names none by path."""
+    words = image.entrypoint or image.command
+    return resolve(image.files(), words[0]) if words else None
 
 
 def _program(
@@ -200,11 +215,17 @@ def _weight(image: Image, binary: str | None) -> Iterator[Finding]:
 
 def _configuration(image: Image) -> Iterator[Finding]:
     user = image.user.partition(":")[0]
-    if user in {"", "0", "root"}:
+    if user in {"", "0", "root"} or user in _names_of_root(image):
         yield Finding("user", f"expected a user other than root, found {image.user!r}")
     started: Sequence[str] = image.entrypoint or image.command
     if len(started) >= 2 and started[0].rpartition("/")[2] in {"sh", "bash"} and started[1] == "-c":
         yield Finding("entrypoint", f"expected the exec form, found {list(started)!r}")
+
+
+def _names_of_root(image: Image) -> set[str]:
+    """Return the accounts that were added to the image and have root's number."""
+    accounts = image.contents.get("/etc/passwd", b"").decode(errors="replace").splitlines()
+    return {line.split(":")[0] for line in accounts if line.split(":")[2:3] == ["0"]}
 
 
 def _secrets(image: Image, expectation: Expectation) -> Iterator[Finding]:
@@ -212,6 +233,8 @@ def _secrets(image: Image, expectation: Expectation) -> Iterator[Finding]:
         name, _, value = variable.partition("=")
         if value and SECRET_NAME.search(name):
             yield Finding("secret", f"the environment holds {name}")
+        elif _PASSWORD_IN_URL.search(value):
+            yield Finding("secret", f"the environment holds a password, in the URL of {name}")
     places = {f"history: {line[:60]}": line.encode() for line in image.history}
     places |= {f"environment: {v.partition('=')[0]}": v.encode() for v in image.environment}
     places |= {**image.contents, **{f"{path} (hidden)": c for path, c in image.hidden.items()}}

@@ -26,15 +26,20 @@ from harness.subject import Subject
 REGISTRY_FOLDER = "/opt/layerproof-registry"
 STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
 _PROMISES = (
+    (
+        re.compile(r"distroless|^cgr\.dev/chainguard/"),
+        "RUN echo nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin >>/etc/passwd"
+        " && echo nonroot:x:65532: >>/etc/group",
+    ),
     (re.compile(r":(.*-)?nonroot(-|$)|^cgr\.dev/chainguard/"), "USER 65532:65532"),
     (
         re.compile(r"\blambda\b"),
         "ENV LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime\nWORKDIR /var/task",
     ),
 )
-"""Names of images, and what is true of them: distroless's and Chainguard's do not run as root, and
-Lambda's have the variables that its documentation uses (docs.aws.amazon.com/lambda, "Deploy …
-container images").
+"""Names of images, and what is true of them: distroless's and Chainguard's have an account
+`nonroot`, and many run as it; Lambda's have the variables that its documentation uses
+(docs.aws.amazon.com/lambda, "Deploy … container images").
 """
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 

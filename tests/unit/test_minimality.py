@@ -75,7 +75,16 @@ def test_a_binary_and_nothing_else_passes() -> None:
         ("user", replace(GOOD, user="root:root")),
         ("user", replace(GOOD, user="0:1000")),
         ("entrypoint", replace(GOOD, entrypoint=("/bin/sh", "-c", BINARY))),
+        (
+            "user",
+            replace(
+                GOOD,
+                user="svc",
+                contents={**GOOD.contents, "/etc/passwd": b"svc:x:0:0::/:/bin/sh\n"},
+            ),
+        ),
         ("secret", replace(GOOD, environment=("API_TOKEN=x",))),
+        ("secret", replace(GOOD, environment=("DATABASE_URL=postgres://me:word@db/x",))),
         ("secret", replace(GOOD, history=("RUN curl -u me:hunter2",))),
         ("secret", replace(GOOD, hidden={"/root/.netrc": b"password hunter2"})),
         ("secret", replace(GOOD, contents={BINARY: b"\x7fELF hunter2"})),
@@ -132,3 +141,24 @@ def test_bytes_that_are_no_elf_file_have_no_facts() -> None:
     assert elf.read(b"#!/bin/sh\n") is None
     assert elf.read(b"\x7fELF") is None
     assert elf.read(b"\x7fELF" + b"\0" * 400) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/var/cache/debconf/templates.dat",
+        "/var/cache/ldconfig/aux-cache",
+        "/var/lib/apt/extended_states",
+        "/etc/localtime",
+        "/lib64/ld-linux-x86-64.so.2",
+    ],
+)
+def test_what_an_installed_package_or_a_loader_leaves_is_accounted_for(path: str) -> None:
+    assert rules(plus(file(path, size=50_000))) == set()
+
+
+@pytest.mark.parametrize(
+    "variable", ["DB_SECRET_ARN=arn:aws:x", "TOKEN_TTL_SECONDS=3", "DATABASE_URL=postgres://db/x"]
+)
+def test_where_a_secret_is_kept_is_no_secret(variable: str) -> None:
+    assert rules(replace(GOOD, environment=(variable,))) == set()

@@ -235,3 +235,16 @@ def test_a_build_argument_that_is_given_names_the_binary() -> None:
     assert fitting.binary_of(parsed) == "one"
     assert fitting.binary_of(parsed, {"NAME": "two"}) == "two"
     assert fitting.binary_of(parsed, {"BIN": "three"}) == "three"
+
+
+@pytest.mark.parametrize(
+    ("path", "binary"),
+    [
+        ("target/${PROFILE}/bootstrap", "bootstrap"),
+        ("target/$TARGET/$PROFILE/bootstrap", "bootstrap"),
+        ("/src/target/$TARGET/release/bootstrap", "bootstrap"),
+    ],
+)
+def test_a_binary_is_named_behind_a_variable_of_its_path(path: str, binary: str) -> None:
+    text = f"FROM rust\nCOPY . .\nRUN cargo build && install {path} /out/it\n"
+    assert fitting.binary_of(dockerfile.parse(text)) == binary
