@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from harness.model import Dockerfile, File, Instruction, Tree
 from harness.parsing import instructions
-from harness.structure import roles, shell
+from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
 
 _BINARY = re.compile(
@@ -114,11 +114,29 @@ def binary_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> s
     if "BIN" in given:
         return given["BIN"]
     defaults = {**_defaults(parsed), **given}
+    installed = _installed(parsed)
+    if installed is not None:
+        return installed
     for name, variable in _BINARY.findall(_run_texts(parsed)):
         value = name or defaults.get(variable) or ""
         if value and value not in _FOLDERS:
             return value
     return "app"
+
+
+def _installed(parsed: Dockerfile) -> str | None:
+    """Return what is copied from the `bin` folder that `cargo install --path` was given."""
+    if not re.search(r"cargo\s+install\s[^\n]*--path\b", _run_texts(parsed)):
+        return None
+    copies = (i for stage in parsed.stages for i in stage.instructions if i.keyword == "COPY")
+    sources = (
+        source
+        for copy in copies
+        if copy.flag("from") is not None
+        for source in instructions.transfer_of(copy).sources
+    )
+    names = (re.search(r"/bin/([A-Za-z][A-Za-z0-9_-]*)$", source) for source in sources)
+    return next((found[1] for found in names if found is not None), None)
 
 
 def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
@@ -137,15 +155,20 @@ def program_of(parsed: Dockerfile) -> str | None:
 
     None where the last stage starts from another image, has an ENTRYPOINT, or copies no bootstrap.
     """
-    last = parsed.stages[-1]
-    of_lambda = "lambda" in _with_values(last.base, _defaults(parsed))
-    if not of_lambda or any(i.keyword == "ENTRYPOINT" for i in last.instructions):
+    graph = stagegraph.of(parsed)
+    last = len(parsed.stages) - 1
+    steps = [step.instruction for step in graph.steps_along(last)]
+    if "lambda" not in graph.base_image(last) or any(i.keyword == "ENTRYPOINT" for i in steps):
         return None
-    copies = [i for i in last.instructions if i.keyword == "COPY"]
-    placed = [_with_values(path, _OF_LAMBDA) for copy in copies for path in destinations(copy)]
-    programs = [path for path in placed if posixpath.basename(path) == "bootstrap"]
     root = _OF_LAMBDA["LAMBDA_TASK_ROOT"]
-    return posixpath.normpath(posixpath.join(root, programs[-1])) if programs else None
+    programs = []
+    for copy in (i for i in steps if i.keyword == "COPY"):
+        folders = [s for s in instructions.transfer_of(copy).sources if s.endswith("/")]
+        for path in [d.rstrip("/") + "/bootstrap" if folders else d for d in destinations(copy)]:
+            placed = posixpath.normpath(posixpath.join(root, _with_values(path, _OF_LAMBDA)))
+            if posixpath.basename(placed) == "bootstrap":
+                programs.append(placed)
+    return programs[-1] if programs else None
 
 
 def _with_values(text: str, values: Mapping[str, str]) -> str:

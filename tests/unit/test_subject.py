@@ -248,3 +248,19 @@ def test_a_build_argument_that_is_given_names_the_binary() -> None:
 def test_a_binary_is_named_behind_a_variable_of_its_path(path: str, binary: str) -> None:
     text = f"FROM rust\nCOPY . .\nRUN cargo build && install {path} /out/it\n"
     assert fitting.binary_of(dockerfile.parse(text)) == binary
+
+
+def test_a_binary_that_cargo_installs_is_called_what_is_copied() -> None:
+    text = (
+        "FROM rust AS build\nCOPY . .\nRUN cargo install --path . --root /out\n"
+        "FROM debian\nCOPY --from=build /out/bin/handler /bootstrap\n"
+    )
+    assert fitting.binary_of(dockerfile.parse(text)) == "handler"
+
+
+def test_a_folder_that_is_copied_into_an_image_of_lambda_holds_its_program() -> None:
+    text = (
+        "FROM public.ecr.aws/lambda/provided:al2023 AS base\nFROM rust AS build\n"
+        'FROM base\nCOPY --from=build /out/ /var/runtime/\nCMD ["bootstrap"]\n'
+    )
+    assert fitting.program_of(dockerfile.parse(text)) == "/var/runtime/bootstrap"
