@@ -162,7 +162,11 @@ def program_of(parsed: Dockerfile) -> str | None:
         return None
     root = _OF_LAMBDA["LAMBDA_TASK_ROOT"]
     programs = []
-    for copy in (i for i in steps if i.keyword == "COPY"):
+    for copy in steps:
+        if copy.keyword == "WORKDIR":
+            root = posixpath.join(root, _with_values(copy.value, _OF_LAMBDA))
+        if copy.keyword != "COPY":
+            continue
         folders = [s for s in instructions.transfer_of(copy).sources if s.endswith("/")]
         for path in [d.rstrip("/") + "/bootstrap" if folders else d for d in destinations(copy)]:
             placed = posixpath.normpath(posixpath.join(root, _with_values(path, _OF_LAMBDA)))

@@ -98,6 +98,25 @@ def test_the_legacy_interface_is_kept(
         judge_calls(calls, scripts, broken=broken, leftovers=leftovers, judge=judge)
 
 
+@pytest.mark.parametrize("course", ["a build that fails", "a package of what was built"])
+def test_what_chance_may_leave_out_is_kept_too(
+    course: str, bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """A failed build says so and keeps the package; `--package-only` builds nothing."""
+    fails = course == "a build that fails"
+    takes_flags = "CARGO_FLAGS" in declared_arguments(bench.subject.dockerfile)
+    first = Invocation(words=("docker",), cargo_flags="--features extra" if takes_flags else None)
+    second = Invocation(words=("prod",) if fails else ("--package-only",))
+    third = Invocation(words=("--package-only",) if fails else ("prod",))
+    with (
+        tally.scenario(),
+        bench.workspace(project(bench.subject, FIRST_ANSWER)) as workspace,
+        scripted(workspace) as scripts,
+    ):
+        calls = (first, second, third)
+        judge_calls(calls, scripts, broken=fails, leftovers=False, judge=judge)
+
+
 def judge_calls(
     calls: Sequence[Invocation],
     scripts: Scripted,

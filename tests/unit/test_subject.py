@@ -264,3 +264,6 @@ def test_a_folder_that_is_copied_into_an_image_of_lambda_holds_its_program() -> 
         'FROM base\nCOPY --from=build /out/ /var/runtime/\nCMD ["bootstrap"]\n'
     )
     assert fitting.program_of(dockerfile.parse(text)) == "/var/runtime/bootstrap"
+    moved = text.replace("COPY --from=build /out/ /var/runtime/", "{}")
+    moved = moved.format("WORKDIR ${LAMBDA_RUNTIME_DIR}\nCOPY --from=build /out/app ./bootstrap")
+    assert fitting.program_of(dockerfile.parse(moved)) == "/var/runtime/bootstrap"
