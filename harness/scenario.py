@@ -253,17 +253,21 @@ class Workspace:
                 trees.put(self.context, path, entry, modified=self._long_ago)
 
     def _own(self, entries: Mapping[str, E]) -> dict[str, E]:
-        """Put this scenario's own word and number where generated projects leave room for them."""
-        word, number = f"scenario {self.context.name}".encode(), str(self._number).encode()
-        return {
-            path: replace(
-                entry,
-                content=entry.content.replace(projects.WORD, word).replace(projects.NUMBER, number),
-            )
-            if isinstance(entry, File)
-            else entry
-            for path, entry in entries.items()
-        }
+        """Put this scenario's own word and number where generated files leave room for them.
+
+        Those of a real project leave none for the number, which may well be one of its own.
+        """
+        own = {projects.WORD: f"scenario {self.context.name}".encode()}
+        if self.bench.subject.project is None:
+            own[projects.NUMBER] = str(self._number).encode()
+        found = dict(entries)
+        for path, entry in entries.items():
+            if isinstance(entry, File):
+                content = entry.content
+                for room, value in own.items():
+                    content = content.replace(room, value)
+                found[path] = replace(entry, content=content)
+        return found
 
     def close(self) -> None:
         """Remove the files, and the images unless the engine is ours alone."""

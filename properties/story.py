@@ -24,7 +24,9 @@ def any_plan(
 ) -> SearchStrategy[Plan]:
     """Return plans for the subject: of the project given, else of generated ones."""
     if subject.project is not None:
-        start: SearchStrategy[State] = st.just(checkouts.load(subject.project))
+        start: SearchStrategy[State] = st.just(
+            checkouts.load(subject.project, binary=subject.binary)
+        )
         fitting = [c for c in classes if c in checkouts.CLASSES]
         return plans(start=start, classes=fitting, least=least, most=most)
     generated = blueprints(shape=subject.shape, binary=subject.binary)

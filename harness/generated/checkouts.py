@@ -65,8 +65,12 @@ class Checkout:
         return {**dict(self.files), **dict(self.edited)}
 
 
-def load(project: Path) -> Checkout:
-    """Read a project. Raises ProjectError when it has no binary's source to edit."""
+def load(project: Path, *, binary: str | None = None) -> Checkout:
+    """Read a project; edits of the source are of `binary`, or of the first one where none has that
+    name.
+
+    Raises ProjectError when it has no binary's source to edit.
+    """
     files = trees.read(project, skip=LEFT_OUT)
     sources = sorted(
         (
@@ -74,13 +78,30 @@ def load(project: Path) -> Checkout:
             for path in files
             if re.search(r"(^|/)src/(main|bin/[^/]+|bin/[^/]+/main)\.rs$", path)
         ),
-        key=lambda path: (path.count("/"), path),
+        key=lambda path: (_binary_of(path, files) != binary, path.count("/"), path),
     )
     if not sources:
         raise ProjectError(
             f"no binary to edit in {str(project)!r}", context=("expected src/main.rs or src/bin/",)
         )
     return Checkout(tuple(sorted(files.items())), sources[0])
+
+
+def _binary_of(source: str, files: Tree) -> str:
+    """Return what cargo calls the program of a `src/main.rs`, `src/bin/NAME.rs` or the like."""
+    folder, _, inside = source.rpartition("src/")
+    manifest = files.get(f"{folder}Cargo.toml")
+    try:
+        text = manifest.content.decode() if isinstance(manifest, File) else ""
+        said = tomllib.loads(text)
+    except ValueError:
+        said = {}
+    for target in said.get("bin", []):
+        if target.get("path") == f"src/{inside}":
+            return str(target.get("name"))
+    if inside == "main.rs":
+        return str(said.get("package", {}).get("name"))
+    return inside.removeprefix("bin/").partition("/")[0].removesuffix(".rs")
 
 
 def locked(now: Checkout) -> frozenset[str]:

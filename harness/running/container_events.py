@@ -108,7 +108,9 @@ def _remove(
             if mount.get("Type") == "volume":
                 api.remove_volume(mount["Name"], force=True)
     elif happening is ContainerEvent.IMAGE_REMOVED:
-        api.remove_image(str(facts["Image"]), force=True)
+        others = {image.identity for image in dev.bench.images.values()}
+        if facts["Image"] not in others:  # a base image is not the scripts' own to lose
+            api.remove_image(str(facts["Image"]), force=True)
     elif happening is ContainerEvent.RECREATED:
         name = str(facts["Name"]).lstrip("/")
         config = facts["Config"]

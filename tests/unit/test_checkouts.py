@@ -56,3 +56,26 @@ def test_the_way_back_is_the_way_there() -> None:
 def test_a_project_without_a_binary_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no binary to edit"):
         checkouts.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("binary", "source"),
+    [
+        ("worker", "lambdas/worker/src/main.rs"),
+        ("tool", "lambdas/worker/src/bin/tool.rs"),
+        ("renamed", "lambdas/api/src/main.rs"),
+        ("unknown", "lambdas/api/src/main.rs"),
+        (None, "lambdas/api/src/main.rs"),
+    ],
+)
+def test_the_program_that_is_shipped_is_the_one_that_is_edited(
+    tmp_path: Path, binary: str | None, source: str
+) -> None:
+    renamed = '[[bin]]\nname = "renamed"\npath = "src/main.rs"\n'
+    for name, more in {"api": renamed, "worker": ""}.items():
+        (tmp_path / "lambdas" / name / "src" / "bin").mkdir(parents=True)
+        (tmp_path / "lambdas" / name / "src" / "main.rs").write_text("fn main() {}\n")
+        manifest = f'[package]\nname = "{name}"\n\n{more}'
+        (tmp_path / "lambdas" / name / "Cargo.toml").write_text(manifest)
+    (tmp_path / "lambdas" / "worker" / "src" / "bin" / "tool.rs").write_text("fn main() {}\n")
+    assert checkouts.load(tmp_path, binary=binary).source == source
