@@ -19,10 +19,12 @@ from harness.parsing import expansion, instructions
 
 NOTHING_SAID = Config()
 HEREDOC_VERSION = 23
+_CALLS = re.compile(r"(?<![\w.-])(cargo|rustc)(?![\w./-])")
 _SYNTAX = re.compile(r"^(#[ \t]*)syntax([ \t]*=)", re.IGNORECASE | re.MULTILINE)
 _VOLATILE = re.compile(
-    r"(BUILD|COMMIT|GIT|VCS|SOURCE)_?(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID"
-    r"|NUMBER|NUM)|DATE|TIMESTAMP|COMMIT|REVISION|CACHE_?BUST(ER)?",
+    r"(.*_)?(BUILD|COMMIT|GIT|GITHUB|VCS|SOURCE|CI)_?(SHORT_)?"
+    r"(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID|NUMBER|NUM)"
+    r"|DATE|TIMESTAMP|COMMIT|REVISION|CACHE_?BUST(ER)?|CODEBUILD_RESOLVED_SOURCE_VERSION",
     re.IGNORECASE,
 )
 
@@ -140,10 +142,7 @@ def bases(parsed: Dockerfile, arguments: Mapping[str, str]) -> dict[int, str]:
 def compiles(parsed: Dockerfile, index: int) -> bool:
     """Whether the stage, or one that is built upon it, calls cargo or rustc."""
     stage = parsed.stages[index]
-    if any(
-        i.keyword == "RUN" and re.search(r"\b(cargo|rustc)\b", fitting.text_of(i))
-        for i in stage.instructions
-    ):
+    if any(i.keyword == "RUN" and _CALLS.search(fitting.text_of(i)) for i in stage.instructions):
         return True
     upon = (s.index for s in parsed.stages[index + 1 :] if _based_on(parsed, s, stage))
     return any(compiles(parsed, later) for later in upon)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from harness import progress
 from harness.model import Dockerfile, Stage
+from harness.structure import stagegraph
 
 SCRATCH = "scratch"
 VERTEX_KEYWORDS = frozenset({"RUN", "COPY", "ADD", "WORKDIR"})
@@ -23,10 +24,12 @@ def positions(dockerfile: Dockerfile) -> dict[int, tuple[str, int]]:
     asked for (`sharedOp.CacheMap`), whether or not it then runs.
     """
     found: dict[int, tuple[str, int]] = {}
-    earlier: dict[str, _Place] = {}
+    graph = stagegraph.of(dockerfile)
+    earlier: dict[int, _Place] = {}
     for stage in dockerfile.stages:
-        place = earlier.get(stage.base, _Place(stage.base != SCRATCH, "/"))
-        position = 0 if stage.base in earlier or stage.base == SCRATCH else 1
+        upon, image = graph.parents[stage.index], graph.bases[stage.index]
+        place = _Place(image != SCRATCH, "/") if upon is None else earlier[upon]
+        position = 1 if upon is None and image != SCRATCH else 0
         position += place.triggers
         place = _Place(place.has_input or place.triggers > 0, place.directory)
         name = stage_name(stage, dockerfile)
@@ -43,7 +46,7 @@ def positions(dockerfile: Dockerfile) -> dict[int, tuple[str, int]]:
             if place.has_input or step.keyword != "WORKDIR":
                 found[step.line] = (name, position)
             place = _Place(True, place.directory)
-        earlier[stage.name or name] = replace(place, triggers=triggers)
+        earlier[stage.index] = replace(place, triggers=triggers)
     return found
 
 

@@ -104,3 +104,10 @@ def test_what_is_not_known_is_counted_apart() -> None:
 def test_from_vertices_are_left_out() -> None:
     vertex = seen("one", 1, Outcome.EXECUTED, name="FROM base")
     assert compare(built(TEXT, vertex), []) == ()
+
+
+def test_a_stage_upon_one_that_a_variable_names_takes_no_position_for_its_base() -> None:
+    parsed = dockerfile.parse(
+        "ARG BASE=tools\nFROM rust AS tools\nRUN one\nFROM ${BASE} AS deps\nRUN two\n"
+    )
+    assert positions(parsed) == {3: ("tools", 2), 5: ("deps", 1)}

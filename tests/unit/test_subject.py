@@ -267,3 +267,22 @@ def test_a_folder_that_is_copied_into_an_image_of_lambda_holds_its_program() -> 
     moved = text.replace("COPY --from=build /out/ /var/runtime/", "{}")
     moved = moved.format("WORKDIR ${LAMBDA_RUNTIME_DIR}\nCOPY --from=build /out/app ./bootstrap")
     assert fitting.program_of(dockerfile.parse(moved)) == "/var/runtime/bootstrap"
+
+
+@pytest.mark.parametrize("name", ["GITHUB_SHA", "CI_COMMIT_SHORT_SHA", "GIT_SHA", "BUILD_DATE"])
+def test_an_argument_that_stands_for_a_commit_is_known_by_its_name(name: str) -> None:
+    assert subject.volatile(dockerfile.parse(f"FROM rust\nARG {name}=\n")) == (name,)
+
+
+@pytest.mark.parametrize(
+    ("command", "calls"),
+    [
+        ("cargo build", True),
+        ("/usr/local/cargo/bin/cargo build", True),
+        ("rustc --version", True),
+        ("cat /run/secrets/cargo-credentials", False),
+        ("rm -rf /root/.cargo", False),
+    ],
+)
+def test_a_stage_compiles_where_it_calls_the_compiler(command: str, calls: bool) -> None:
+    assert subject.compiles(dockerfile.parse(f"FROM debian\nRUN {command}\n"), 0) is calls
