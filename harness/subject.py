@@ -16,17 +16,13 @@ from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
 from harness.model import BuildOptions, Dockerfile, Stage, Tree
 from harness.parsing import expansion, instructions
+from harness.structure import layers
 
 NOTHING_SAID = Config()
 HEREDOC_VERSION = 23
 _CALLS = re.compile(r"(?<![\w.-])(cargo|rustc)(?![\w./-])")
 _SYNTAX = re.compile(r"^(#[ \t]*)syntax([ \t]*=)", re.IGNORECASE | re.MULTILINE)
-_VOLATILE = re.compile(
-    r"(.*_)?(BUILD|COMMIT|GIT|GITHUB|VCS|SOURCE|CI)_?(SHORT_)?"
-    r"(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID|NUMBER|NUM)"
-    r"|DATE|TIMESTAMP|COMMIT|REVISION|CACHE_?BUST(ER)?|CODEBUILD_RESOLVED_SOURCE_VERSION",
-    re.IGNORECASE,
-)
+_VOLATILE = re.compile(layers.COMMITS, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -65,16 +65,15 @@ def test_two_cold_builds_are_the_same_byte_for_byte(
 def judge_plan(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judge) -> None:
     """Build the plan's states in turn, and judge the last one's image."""
     bench = workspace.bench
-    secret = SECRET
     story = [f"build {plan!r}"]
-    seen = with_secrets(workspace, secret)
+    seen = with_secrets(workspace)
     for step in plan.steps:
         count(f"edit: {step.edit.edit_class.value}")
         workspace.edit(step.edit, old=step.old)
         story.append(f"{step!r}, build")
-        seen = with_secrets(workspace, secret)
+        seen = with_secrets(workspace)
     image = production_image(seen, bench, reader, story=story, judge=judge)
-    expectation = Expectation(machine(), binary=bench.subject.program, secrets=(secret.encode(),))
+    expectation = Expectation(machine(), binary=bench.subject.program, secrets=(SECRET.encode(),))
     judge_findings(findings_of(image, expectation), story, judge)
 
 
@@ -106,16 +105,16 @@ def draw_plan(data: st.DataObject, subject: Subject, *, edits: int = 1) -> Plan:
     return data.draw(any_plan(subject, SOURCE_EDITS, least=0, most=edits))
 
 
-def with_secrets(workspace: Workspace, secret: str) -> BuildObservation:
+def with_secrets(workspace: Workspace) -> BuildObservation:
     """Build with a registry credential that must not be found again in the image.
 
     Where the Dockerfile takes secrets as build arguments, it is given them so.
     """
     file = workspace.dockerfile.with_name("credentials.toml")
-    file.write_text(f'[registries.private]\ntoken = "{secret}"\n')
+    file.write_text(f'[registries.private]\ntoken = "{SECRET}"\n')
     secrets = {**workspace.options.secrets, "cargo-credentials": str(file)}
     taken = declared_arguments(workspace.bench.subject.dockerfile)
-    arguments = {name: secret for name in sorted(taken) if SECRET_NAME.search(name)}
+    arguments = {name: SECRET for name in sorted(taken) if SECRET_NAME.search(name)}
     given = {**arguments, **workspace.options.build_args}
     return workspace.build(secrets=secrets, build_args=given)
 

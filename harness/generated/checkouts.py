@@ -100,7 +100,7 @@ def _binary_of(source: str, files: Tree) -> str:
         if target.get("path") == f"src/{inside}":
             return str(target.get("name"))
     if inside == "main.rs":
-        return str(said.get("package", {}).get("name"))
+        return str(said.get("package", {}).get("name", ""))
     return inside.removeprefix("bin/").partition("/")[0].removesuffix(".rs")
 
 
