@@ -32,6 +32,8 @@ NEWER = "newer"
 """The dockerd that `setup.sh newer-engine` provides, as `private-engine.sh` calls it."""
 ANSWER_SECONDS = 10.0
 SETUP_SECONDS = 1800.0
+STOP_SECONDS = 600.0
+"""Deleting the data of an engine that holds too much takes a second, or a minute on a busy disk."""
 PLUGIN_FOLDERS = (
     "~/.docker/cli-plugins",
     "/usr/local/lib/docker/cli-plugins",
@@ -294,6 +296,7 @@ def _pooled(dockerd: str | None = None, *, scripts: Path, say: Say) -> Iterator[
                 yield started.out.strip().removeprefix("DOCKER_HOST=")
             finally:
                 most = ("--most-layers", str(POOL_LAYERS))
-                process.run(commands.private_engine(script, "stop", name, *most), limit=60)
+                stop = commands.private_engine(script, "stop", name, *most)
+                process.run(stop, limit=STOP_SECONDS)
             return
     raise EnvironmentLacksError(f"all {POOL_SLOTS} private engines are in use")

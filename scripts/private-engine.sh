@@ -187,14 +187,19 @@ stop_engine() { # NAME; with the lock held
   if [ -e "$(engine_dir "$name")/ephemeral" ] || has_more_layers "$name" "$MOST_LAYERS"; then remove_data "$name"; fi
 }
 
-remove_data() { # NAME
-  local container dir
+# remove_data NAME: out of the way at once, so that no engine starts on half of it if this is cut short.
+remove_data() {
+  local container dir gone
   for container in "$(engine_dir "$1")"/data/containers/*; do
     for dir in /sys/fs/cgroup/docker/"${container##*/}" /sys/fs/cgroup/*/docker/"${container##*/}"; do
       rmdir "$dir" 2>/dev/null || : # empty since its processes are gone
     done
   done
-  rm -rf --one-file-system "$(engine_dir "$1")"
+  dir="$(engine_dir "$1")"
+  gone="${dir%/*}/.gone-$1"
+  [ ! -e "$gone" ] || rm -rf --one-file-system "$gone"
+  [ ! -d "$dir" ] || mv "$dir" "$gone"
+  rm -rf --one-file-system "$gone"
 }
 
 remove_engine() { # NAME; with the lock held

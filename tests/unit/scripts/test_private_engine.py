@@ -186,3 +186,16 @@ def test_paths_are_matched_as_mountinfo_writes_them(shell: Shell, path: str) -> 
     shell.write("mountinfo", f"upperdir={line}/x\nupperdir=/a/bxc/x\n")
     matches = 'matches() { grep -cE "=$(escape_regex "$1")/" mountinfo; }'
     assert shell.call("matches", path, before=matches).out == "1\n"
+
+
+def test_a_removal_that_is_cut_short_leaves_nothing_to_start_on(shell: Shell) -> None:
+    home = shell.project / "home"
+    data = home / "engines" / "one" / "data"
+    data.mkdir(parents=True)
+    code = "rm() { return 1; }; remove_data one || :"
+    done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
+    assert done.status == 0, done.err
+    assert not data.parent.exists()
+    code = 'mkdir -p "$LAYERPROOF_HOME/engines/one"; remove_data one'
+    done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
+    assert (done.status, list((home / "engines").iterdir())) == (0, [])
