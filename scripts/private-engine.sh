@@ -17,7 +17,8 @@
 #   --images               load the base images that set-up made (see setup.sh images)
 #
 # OPTION of stop
-#   --most-layers N        delete its data too if it holds more layers than that: images, containers and build cache
+#   --most-layers N        delete its data too if it holds more layers than that: images, containers and build cache.
+#                          That goes on after the command has ended
 #
 # NAME: lower-case letters, digits and hyphens, up to 32. State: $LAYERPROOF_HOME/engines/NAME; socket:
 # ${XDG_RUNTIME_DIR:-/tmp}/layerproof-UID/NAME.sock. What an engine killed in an earlier run left behind (socket, pidfile,
@@ -184,27 +185,45 @@ stop_engine() { # NAME; with the lock held
   fi
   clear_leftovers "$name"
   rm -f "$(engine_dir "$name")/owner"
-  if [ -e "$(engine_dir "$name")/ephemeral" ] || has_more_layers "$name" "$MOST_LAYERS"; then remove_data "$name"; fi
+  if [ -e "$(engine_dir "$name")/ephemeral" ]; then
+    put_data_away "$name" && delete_data
+  elif has_more_layers "$name" "$MOST_LAYERS"; then
+    put_data_away "$name" && delete_data_meanwhile
+  fi
 }
 
-# remove_data NAME: out of the way at once, so that no engine starts on half of it if this is cut short.
-remove_data() {
-  local container dir gone
+# put_data_away NAME: out of the way at once, so that no engine starts on half of what is being deleted.
+put_data_away() {
+  local container dir
   for container in "$(engine_dir "$1")"/data/containers/*; do
     for dir in /sys/fs/cgroup/docker/"${container##*/}" /sys/fs/cgroup/*/docker/"${container##*/}"; do
       rmdir "$dir" 2>/dev/null || : # empty since its processes are gone
     done
   done
   dir="$(engine_dir "$1")"
-  gone="${dir%/*}/.gone-$1"
-  [ ! -e "$gone" ] || rm -rf --one-file-system "$gone"
-  [ ! -d "$dir" ] || mv "$dir" "$gone"
-  rm -rf --one-file-system "$gone"
+  [ ! -d "$dir" ] || mv "$dir" "${dir%/*}/.gone-$1-$$"
+}
+
+# delete_data: what was put away, by this call or by one that was cut short.
+delete_data() {
+  local gone
+  for gone in "$(engines_dir)"/.gone-*; do
+    [ ! -d "$gone" ] || flock "$gone" rm -rf --one-file-system "$gone"
+  done
+}
+
+# delete_data_meanwhile: beside whatever comes next, and without the locks of this call. Tens of thousands of files take a
+# minute, and nobody waits for them.
+delete_data_meanwhile() {
+  local gone
+  for gone in "$(engines_dir)"/.gone-*; do
+    [ ! -d "$gone" ] || setsid -f nice flock -n "$gone" rm -rf --one-file-system "$gone" </dev/null >/dev/null 2>&1 9>&-
+  done
 }
 
 remove_engine() { # NAME; with the lock held
   stop_engine "$1" || return
-  remove_data "$1"
+  put_data_away "$1" && delete_data
 }
 
 sweep_engine() { # NAME; with the lock held
@@ -308,6 +327,7 @@ main() {
       while IFS= read -r name; do
         with_engine_lock "$name" sweep_engine "$name"
       done < <(engine_names)
+      delete_data_meanwhile
       ;;
   esac
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -192,10 +193,26 @@ def test_a_removal_that_is_cut_short_leaves_nothing_to_start_on(shell: Shell) ->
     home = shell.project / "home"
     data = home / "engines" / "one" / "data"
     data.mkdir(parents=True)
-    code = "rm() { return 1; }; remove_data one || :"
+    code = "flock() { return 1; }; put_data_away one; delete_data || :"
     done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
     assert done.status == 0, done.err
     assert not data.parent.exists()
-    code = 'mkdir -p "$LAYERPROOF_HOME/engines/one"; remove_data one'
+    code = 'mkdir -p "$LAYERPROOF_HOME/engines/one"; put_data_away one; delete_data'
+    code = f"PATH=/usr/bin:/bin; {code}"
     done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
     assert (done.status, list((home / "engines").iterdir())) == (0, [])
+
+
+def test_what_is_deleted_meanwhile_keeps_no_lock_and_is_gone_in_the_end(shell: Shell) -> None:
+    home = shell.project / "home"
+    (home / "engines" / "one" / "data").mkdir(parents=True)
+    code = (
+        'PATH="/usr/bin:/bin"; away() { put_data_away one; delete_data_meanwhile; }; '
+        "with_engine_lock one away; with_engine_lock one true"
+    )
+    done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
+    assert done.status == 0, done.err
+    ends = time.monotonic() + 10
+    while list((home / "engines").iterdir()) and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert list((home / "engines").iterdir()) == []
