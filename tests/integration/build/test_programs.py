@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_shell_files_are_sound(programs: Path) -> None:
     files = sorted(str(path) for path in programs.glob("*.sh"))
     assert len(files) == 5
-    seen = process.run(("shellcheck", "-s", "sh", "-e", EXCLUDED, *files), limit=60)
+    seen = process.run(
+        (str(Path(sys.executable).with_name("shellcheck")), "-s", "sh", "-e", EXCLUDED, *files),
+        limit=60,
+    )
     assert (seen.status, seen.out) == (0, "")
 
 

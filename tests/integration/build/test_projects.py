@@ -217,6 +217,15 @@ SHAPES = [
         arguments={"CARGO_FLAGS": "--release --bin app"},
     ),
     Case(
+        "one of several binaries, which is the one that cargo runs by default",
+        {
+            "Cargo.toml": cargo.manifest("root", more=f'default-run = "app"\n{ONE}'),
+            "src/bin/app.rs": MAIN["src/main.rs"],
+            "src/bin/other.rs": cargo.program("other"),
+        },
+        own=("root",),
+    ),
+    Case(
         "package and source with names that need care",
         {
             "Cargo.toml": '[workspace]\nmembers = ["some crates/*"]\nresolver = "2"\n',
