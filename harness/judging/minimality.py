@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from harness.judging import elf
 from harness.judging.elf import Elf
 from harness.judging.image import Entry, Image, resolve
+from harness.structure.image import starts_shell
+from harness.structure.safety import SECRET_NAME
 
 SIZE_RATIO = 1.02
 LIBRARY_FOLDERS = (
@@ -56,12 +58,6 @@ _CACHE = re.compile(
     r"/(\.fingerprint|incremental|deps)/|/(\.?cargo)/(registry|git)/|^/var/(cache|lib/apt/lists)/"
     r"|/(pip|npm|\.cache)/"
 )
-SECRET_NAME = re.compile(
-    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY)(_|$)"
-    r"(?!(.*_)?(ARN|NAME|FILE|PATH|TTL|SECONDS|ENDPOINT|HEADER)$)",
-    re.I,
-)
-"""Names of variables that hold a secret, and do not merely say where it is or how long it lasts."""
 _PASSWORD_IN_URL = re.compile(r"://[^/\s:@$]*:[^/\s@$]+@")
 
 
@@ -97,6 +93,7 @@ RULES = {
     "unaccounted": "no file that is neither the binary nor something it needs",
     "secret": "no secret in a layer, in the environment or in the history",
     "setuid": "no added file with setuid or setgid",
+    "writable": "no added file that everybody may change",
     "wasted": "no bytes that a later layer hides",
     "size": f"the layers weigh at most {SIZE_RATIO} times the binary",
     "user": "the program does not run as root",
@@ -173,6 +170,8 @@ def _contents(image: Image, expectation: Expectation, binary: str | None) -> Ite
     for path, entry in sorted(image.added().items()):
         if entry.kind == "file" and entry.mode & 0o6000:
             yield Finding("setuid", f"mode {entry.mode & 0o7777:04o}", path)
+        elif entry.kind == "file" and entry.mode & 0o002:
+            yield Finding("writable", f"mode {entry.mode & 0o7777:04o}", path)
         if path == binary or any(re.fullmatch(a, path) for a in expectation.allowed):
             continue
         if _TOOLS.search(path):
@@ -218,7 +217,7 @@ def _configuration(image: Image) -> Iterator[Finding]:
     if user in {"", "0", "root"} or user in _names_of_root(image):
         yield Finding("user", f"expected a user other than root, found {image.user!r}")
     started: Sequence[str] = image.entrypoint or image.command
-    if len(started) >= 2 and started[0].rpartition("/")[2] in {"sh", "bash"} and started[1] == "-c":
+    if starts_shell(started):
         yield Finding("entrypoint", f"expected the exec form, found {list(started)!r}")
 
 

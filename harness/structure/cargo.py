@@ -75,9 +75,8 @@ def _target_directory_differs(facts: Facts) -> Found:
 
 
 def _directory(step: Step) -> str:
-    return next((c.target_directory for c in step.compiled if c.target_directory), None) or (
-        step.directory.rstrip("/") + "/target"
-    )
+    named = (c.target_directory for c in step.compiled if c.target_directory)
+    return posixpath.normpath(posixpath.join(step.directory, next(named, "target")))
 
 
 def _mount_hides(facts: Facts) -> Found:

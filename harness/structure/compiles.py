@@ -130,6 +130,12 @@ def _options(
     return verb, options, toolchain
 
 
+def compiles(command: Command) -> bool:
+    """Return whether a command is a compiling call."""
+    verb, options, _ = subcommand(command)
+    return _compiles(verb, options)
+
+
 def _compiles(verb: str, options: Mapping[str, list[str]]) -> bool:
     if verb == "install":
         return "--path" in options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from harness.structure.compiles import subcommand
+from harness.structure.compiles import compiles, subcommand
 from harness.structure.rules import Facts, Found, Rule
 from harness.structure.shell import Command
 from harness.structure.stagegraph import Step
@@ -48,7 +48,7 @@ def _stubs(steps: tuple[Step, ...]) -> set[str]:
 
 def _unrefreshed(commands: list[Command], stubs: set[str]) -> str:
     """Return what is wrong, or nothing when the stand-ins' output is removed or outdated."""
-    compiled = [n for n, c in enumerate(commands) if subcommand(c)[0] in ("build", "b", "zigbuild")]
+    compiled = [n for n, command in enumerate(commands) if compiles(command)]
     last = compiled[-1] if compiled else len(commands)
     first = compiled[0] if compiled else 0
     touched: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -204,11 +205,14 @@ def _shell_form(facts: Facts) -> Found:
         words = instruction.words
         if words is None and instruction.value and not instruction.value.startswith("exec "):
             yield instruction.line, f"{instruction.keyword} in shell form"
-        elif words and _starts_shell(words):
+        elif words and starts_shell(words):
             yield instruction.line, f"{instruction.keyword} starts a shell"
 
 
-def _starts_shell(words: tuple[str, ...]) -> bool:
+def starts_shell(words: Sequence[str]) -> bool:
+    """Return whether a shell is started that stays, and does not become the program by `exec`."""
+    if not words:
+        return False
     program = PurePosixPath(words[0]).name
     return program in SHELLS and "-c" in words and not words[-1].startswith("exec ")
 

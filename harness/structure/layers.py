@@ -9,6 +9,7 @@ from harness.model import Instruction
 from harness.parsing import instructions
 from harness.structure import sources
 from harness.structure.rules import Facts, Found, Rule
+from harness.structure.shell import Command
 from harness.structure.stagegraph import Step
 
 COMMITS: Final = (
@@ -30,6 +31,13 @@ _UNNEEDED: Final = re.compile(
     r"|deploy|infra|docker",
     re.IGNORECASE,
 )
+_INSTALLING: Final = {
+    **dict.fromkeys(("apt", "apt-get", "dnf", "microdnf", "yum"), ("install",)),
+    "apk": ("add",),
+    "cargo": ("install", "binstall"),
+    "rustup": ("add", "install"),
+}
+"""What installs tools, by program: the words of which one follows it."""
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
 
 
@@ -92,6 +100,33 @@ def _unneeded_before_dependencies(facts: Facts) -> Found:
                     step.instruction.line,
                     f"{path!r} is copied above the compilation of the dependencies",
                 )
+
+
+def _tools_after_manifests(facts: Facts) -> Found:
+    """Tools are installed by a step that an edit of the project runs again."""
+    reached = toolchain_named = False
+    for step in facts.building:
+        toolchain_named = toolchain_named or any("rust-toolchain" in path for path in step.copied)
+        if step.instruction.keyword in ("COPY", "ADD"):
+            names = (*step.copied, *instructions.transfer_of(step.instruction).sources)
+            reached = reached or step.brings_source or any(map(_names_dependencies, names))
+        elif reached or step.brings_source:
+            for command in step.commands:
+                if _installs(command) and not (command.program == "rustup" and toolchain_named):
+                    words = " ".join(command.words[:3])
+                    yield step.instruction.line, f"{words} runs again after edits of the project"
+                    break
+
+
+def _names_dependencies(path: str) -> bool:
+    return bool(re.search(r"(^|/)(Cargo\.(toml|lock|\*)|recipe\.json)$", path))
+
+
+def _installs(command: Command) -> bool:
+    """Return whether a command installs tools, and not the project itself."""
+    wanted = _INSTALLING.get(command.program)
+    found = any(word in (wanted or ()) for word in command.words[1:4])
+    return found and not any(word.startswith("--path") for word in command.words)
 
 
 def _volatile_above_dependencies(facts: Facts) -> Found:
@@ -229,6 +264,13 @@ RULES: Final = (
         "Copy it where it is needed, below the compilation of the dependencies.",
         "COPY Cargo.toml Cargo.lock README.md ./",
         _unneeded_before_dependencies,
+    ),
+    Rule(
+        "tools-after-manifests",
+        "Each edit above it downloads and installs the tools again, and compiles all below anew.",
+        "Install tools before anything of the project is copied.",
+        "COPY Cargo.toml Cargo.lock ./\nRUN apt-get update && apt-get install -y cmake",
+        _tools_after_manifests,
     ),
     Rule(
         "volatile-above-dependencies",

@@ -16,6 +16,7 @@ _OLD_GLIBC: Final = re.compile(
     r"|(.*/)?(debian|ubuntu|centos):(buster|bullseye|10|11|18|20|focal|bionic|7).*"
     r"|.*distroless/.*debian1[01].*"
 )
+_COPIED_GLIBC: Final = re.compile(r"/ld-linux|/libc\.so|/lib(64|/[\w-]+-linux-gnu)?/?(\s|$)")
 _PROCESSORS: Final = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "amd64", "amd64": "amd64"}
 _PROCESSOR: Final = re.compile(r"aarch64|arm64|x86[_-]64|amd64")
 
@@ -33,6 +34,8 @@ def _wrong_libc(facts: Facts) -> Found:
         return
     calls = [call for step in facts.builds for call in step.compiled]
     settings = " ".join(f"{k}={v}" for call in calls for k, v in call.settings.items())
+    if any(_COPIED_GLIBC.search(step.instruction.value) for step in facts.shipping):
+        return
     if calls and not re.search(r"musl|crt-static|target=\S*\$|CARGO_BUILD_TARGET", settings):
         yield (
             facts.dockerfile.stages[facts.runtime].line,

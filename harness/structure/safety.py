@@ -10,14 +10,14 @@ from harness.model import Instruction
 from harness.parsing import instructions
 from harness.structure.rules import Facts, Found, Rule
 
-_SECRET: Final = re.compile(
-    r"(.*_)?(APIKEY|API_KEY|AUTH|CREDENTIALS?|KEY|PASSWORD|PASSWD|PWORD|SECRETS?|TOKEN)(_.*)?",
+SECRET_NAME: Final = re.compile(
+    r"^(?!.*PUBLIC|CACHE_KEY)(.*_)?"
+    r"(APIKEY|AUTH(?=$|_TOKEN)|CREDENTIALS?|KEY|PASSPHRASE|PASSWORD|PASSWD|PAT|PWORD|SECRETS?|TOKEN)"
+    r"(?!(_.*)?_(ARN|DIR|ENDPOINT|FILE|HEADER|HOST|ID|MODE|NAME|PATH|PROVIDER|SECONDS|TTL|URL)$)"
+    r"(_.*)?$",
     re.IGNORECASE,
 )
-_NO_SECRET: Final = re.compile(
-    r".*(_FILE|_PATH|_DIR|_NAME|_URL|_ID|_PROVIDER|_HOST)|.*PUBLIC.*|CACHE_KEY|.*_AUTH_SOCK",
-    re.IGNORECASE,
-)
+"""Names of variables that hold a secret, and do not merely say where it is or how long it lasts."""
 _SECRET_FILE: Final = re.compile(
     r"(.*/)?(\.env(\..+)?|id_(rsa|ed25519|ecdsa)|\.npmrc|\.netrc|\.git-credentials|credentials(\.toml)?"
     r"|\.aws|\.ssh|.*\.pem|.*\.key)/?"
@@ -40,7 +40,7 @@ def _secret_argument(facts: Facts) -> Found:
         if instruction.keyword in ("ARG", "ENV"):
             pairs = instructions.assignments(instruction, escape=facts.dockerfile.escape)
             for name, _ in pairs:
-                if _SECRET.fullmatch(name) and not _NO_SECRET.fullmatch(name):
+                if SECRET_NAME.search(name):
                     yield (
                         instruction.line,
                         f"{instruction.keyword} {name} holds a secret by its name",

@@ -62,6 +62,7 @@ def test_a_binary_and_nothing_else_passes() -> None:
         ("cache", plus(file("/target/release/deps/app-123"))),
         ("unaccounted", plus(file("/app/config.yaml"))),
         ("setuid", plus(file("/app/helper", mode=0o4755))),
+        ("writable", replace(GOOD, layers=((file(BINARY, mode=0o777),),))),
         ("wasted", plus(file(BINARY, digest="other"))),
         (
             "wasted",
@@ -84,6 +85,7 @@ def test_a_binary_and_nothing_else_passes() -> None:
             ),
         ),
         ("secret", replace(GOOD, environment=("API_TOKEN=x",))),
+        ("secret", replace(GOOD, environment=("GITHUB_PAT=x",))),
         ("secret", replace(GOOD, environment=("DATABASE_URL=postgres://me:word@db/x",))),
         ("secret", replace(GOOD, history=("RUN curl -u me:hunter2",))),
         ("secret", replace(GOOD, hidden={"/root/.netrc": b"password hunter2"})),
@@ -162,3 +164,7 @@ def test_what_an_installed_package_or_a_loader_leaves_is_accounted_for(path: str
 )
 def test_where_a_secret_is_kept_is_no_secret(variable: str) -> None:
     assert rules(replace(GOOD, environment=(variable,))) == set()
+
+
+def test_a_shell_that_becomes_the_program_is_no_shell_form() -> None:
+    assert rules(replace(GOOD, entrypoint=("/usr/bin/sh", "-c", f"exec {BINARY}"))) == set()

@@ -144,7 +144,19 @@ QUIET = [
     "FROM rust:1.85 AS b\nCOPY Cargo.toml Cargo.lock ./\nRUN make deps\nCOPY . .\nRUN make\n"
     "FROM debian:12\nCOPY --from=b /out/app /app\nUSER 1\nENTRYPOINT [\"/app\"]\n",
     "FROM node:20-slim\nRUN npm ci\nUSER node\nCMD [\"node\", \"x.js\"]\n",
-    "FROM debian:12\nENV KEY_FILE=/run/secrets/k SSH_AUTH_SOCK=/s CACHE_KEY=a\nUSER 1\n",
+    "FROM debian:12\nENV KEY_FILE=/run/secrets/k SSH_AUTH_SOCK=/s CACHE_KEY=a\n"
+    "ENV DB_SECRET_ARN=arn:aws:x TOKEN_TTL_SECONDS=3 AUTH_MODE=iam PUBLIC_KEY=a\nUSER 1\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY rust-toolchain.toml ./\nRUN rustup show\n"
+    "COPY Cargo.toml Cargo.lock ./\nRUN rustup target add wasm32-unknown-unknown\n"
+    "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build --release\n"
+    "COPY src src\nRUN touch src/main.rs && cargo install --locked --path .\n"
+    "FROM debian:12\nCOPY --from=b /usr/local/cargo/bin/app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.lock ./\n"
+    "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build -r --target-dir target\n"
+    "COPY src src\nRUN touch src/main.rs && cargo build -r --target-dir /app/target/\n"
+    "FROM scratch\nCOPY --from=b /lib64/ld-linux-x86-64.so.2 /lib64/\n"
+    "COPY --from=b /lib/x86_64-linux-gnu/libc.so.6 /lib/x86_64-linux-gnu/libgcc_s.so.1 /lib/\n"
+    "COPY --from=b /app/target/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM debian:12\nRUN chmod 1777 /tmp && chmod +x /a && chmod 0755 /b\nUSER 1\n",
     "FROM rust:1.85-alpine AS b\nCOPY Cargo.* ./\n"
     "RUN mkdir src; set -e; echo 'fn main(){}'>src/main.rs; cargo build -r || exit 1\n"
