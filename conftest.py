@@ -37,16 +37,16 @@ from pathlib import Path
 
 import pluggy
 import pytest
+import requests
 from hypothesis import HealthCheck, Phase, settings
 
 from harness import engine as engines
-from harness import scenario
+from harness import outside, scenario
 from harness import subject as subjects
 from harness.config import Config
 from harness.config import find as find_config
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError, UsageError
-from harness.fitting import downloads
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import PropertyViolation
 from harness.running import sweep
@@ -192,7 +192,7 @@ def load_subject(config: pytest.Config, *, generated: bool = False) -> Subject:
         project=project.resolve() if project is not None else None,
         config=configured,
     )
-    needs_network = project is not None or downloads(loaded.dockerfile)
+    needs_network = project is not None or outside.downloads(loaded.dockerfile)
     network = None if needs_network else "none"
     return replace(loaded, options=replace(loaded.options, network=network))
 
@@ -316,6 +316,10 @@ def pytest_runtest_makereport(
     if report.when == "call":
         item.layerproof_report = report  # type: ignore[attr-defined]
     raised = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(raised, requests.exceptions.ConnectionError):
+        raised = EnvironmentLacksError(
+            "the engine stopped answering", context=(str(raised),), hint="see the engine's own log"
+        )
     if isinstance(raised, (PropertyViolation, LayerProofError)):
         report.longrepr = str(raised)
     if isinstance(raised, LayerProofError):

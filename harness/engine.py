@@ -70,6 +70,13 @@ class Engine:
         """Our environment, with everything docker reads set to this engine."""
         return client_environment(self.url)
 
+    def answers(self) -> bool:
+        """Whether the engine is still there."""
+        try:
+            return bool(self.client.ping())
+        except (docker.errors.DockerException, OSError):
+            return False
+
     def has_image(self, reference: str) -> bool:
         """Whether the engine's own store holds that image."""
         try:

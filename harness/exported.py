@@ -17,7 +17,7 @@ from harness.structure import stagegraph
 
 RUNTIME_IMAGE = "amazon/aws-lambda-provided:al2023"
 STAGE = "layerproof-runtime"
-TASK_ROOT = "/var/task"
+TASK_ROOT = fitting.OF_LAMBDA["LAMBDA_TASK_ROOT"]
 BOOTSTRAP = "/bootstrap"
 """What Lambda starts (docs.aws.amazon.com/lambda, "Building a custom runtime")."""
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from harness.model import Dockerfile, File, Instruction, Tree
 from harness.parsing import instructions
-from harness.structure import roles, shell, stagegraph
+from harness.parsing.dockerignore import NOTHING, Ignore
+from harness.structure import roles, stagegraph
 from harness.structure.roles import Role
 
 _BINARY = re.compile(
@@ -23,15 +24,10 @@ _BINARY = re.compile(
     r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
 )
 """Where a binary's name stands: in cargo's target directory or bin folder, or after `--bin`."""
-_OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
-_FETCHING = {"apk", "apt", "apt-get", "curl", "dnf", "microdnf", "rustup", "wget", "yum"}
-_FETCHING_CALLS = {
-    ("cargo", "install"),
-    ("cargo", "binstall"),
-    ("git", "clone"),
-    ("pip", "install"),
-}
+OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
+"""Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
 NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
+_MEMBER = re.compile(r"(?:\./)?([\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _CONTENTS = {
@@ -46,20 +42,50 @@ _CONTENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What kinds of generated projects the Dockerfile can build."""
+    """What kinds of generated projects the Dockerfile can build.
+
+    `members` are the directories of a workspace whose manifests it lists one by one, `programs`
+    those of them that it makes a main.rs for.
+    """
 
     workspace: bool = True
     vendored: bool = True
     build_script: bool = True
     toolchain: bool = True
+    members: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+
+    def program_member(self, binary: str) -> str:
+        """Return the directory of the listed member that holds `binary`; empty if none is listed.
+
+        That is the one of its name, else the first that has a main.rs, else the first.
+        """
+        named = [place for place in self.members if place.rpartition("/")[2] == binary]
+        return next(iter((*named, *self.programs, *self.members)), "")
 
 
-def shape(parsed: Dockerfile) -> Shape:
+def shape(parsed: Dockerfile, ignore: Ignore = NOTHING) -> Shape:
     """Return what the context paths that the Dockerfile reaches leave possible.
 
     What a dependency layer needs (members' manifests, a registry in the tree) has to be there
     before it. A toolchain file that is never named and never reached is none of the build's.
+    `ignore` is the Dockerfile's own ignore file, which may keep all but some paths away.
     """
+    made = _shape(parsed)
+
+    def sent(*paths: str) -> bool:
+        return not any(ignore.excludes(path) for path in paths)
+
+    return replace(
+        made,
+        workspace=made.workspace and sent("crates/a/Cargo.toml", "crates/a/src/lib.rs"),
+        vendored=made.vendored and sent("vendor/a/src/lib.rs", ".cargo/config.toml"),
+        build_script=made.build_script and sent("build.rs"),
+        toolchain=made.toolchain and sent("rust-toolchain.toml"),
+    )
+
+
+def _shape(parsed: Dockerfile) -> Shape:
     lines = roles.infer(parsed).lines
     compiled = [line for line, role in lines.items() if role is Role.DEPENDENCIES]
     reached = list(_context_sources(parsed))
@@ -67,6 +93,9 @@ def shape(parsed: Dockerfile) -> Shape:
     if any(_is_whole(source) for source in early):
         return Shape()
     whole = any(_is_whole(source) for source in reached)
+
+    members = listed_members(parsed)
+    making = run_texts(parsed)
 
     def has(name: str, sources: Iterable[str] = early) -> bool:
         return any(re.match(rf"(\./)?{name}", source) for source in sources)
@@ -76,7 +105,25 @@ def shape(parsed: Dockerfile) -> Shape:
         vendored=has("vendor") and has(r"\.cargo"),
         build_script=whole or has(r"build\.?r?", reached),
         toolchain=whole or has(r"(\S*/)?rust-toolchain", reached),
+        members=members,
+        programs=tuple(place for place in members if f"{place}/src/main.rs" in making),
     )
+
+
+def listed_members(parsed: Dockerfile) -> tuple[str, ...]:
+    """Return the directories whose manifests are named, in the order in which they are."""
+    found = (_MEMBER.fullmatch(source) for source in _context_sources(parsed))
+    return tuple(dict.fromkeys(match[1] for match in found if match is not None))
+
+
+def project_elsewhere(parsed: Dockerfile) -> str | None:
+    """Return what is taken from the context where that cannot be a project in its root.
+
+    None where an instruction may take the root's Cargo.toml, by name or with others.
+    """
+    sources = [source.removeprefix("./") for source in _context_sources(parsed)]
+    taken = (_is_whole(s) or re.fullmatch(r"(\*\*/)?[C*\[]\S*|\S*\$\S*", s) for s in sources)
+    return None if any(taken) else next(iter(sources), None)
 
 
 def _is_whole(source: str) -> bool:
@@ -92,7 +139,13 @@ def required(parsed: Dockerfile) -> Tree:
     found: dict[str, File] = {}
     for source in _context_sources(parsed):
         path = posixpath.normpath(f"/{source}").lstrip("/")
-        if not path or path in _ALWAYS or re.search(r"[*?\[$]|://", source) or "<<" in source:
+        if (
+            not path
+            or path in _ALWAYS
+            or _MEMBER.fullmatch(path)
+            or re.search(r"[*?\[$]|://", source)
+            or "<<" in source
+        ):
             continue
         name = posixpath.basename(path)
         if path in _CONTENTS:
@@ -117,7 +170,7 @@ def binary_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> s
     installed = _installed(parsed)
     if installed is not None:
         return installed
-    for name, variable in _BINARY.findall(_run_texts(parsed)):
+    for name, variable in _BINARY.findall(run_texts(parsed)):
         value = name or defaults.get(variable) or ""
         if value and value not in _FOLDERS:
             return value
@@ -126,7 +179,7 @@ def binary_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> s
 
 def _installed(parsed: Dockerfile) -> str | None:
     """Return what is copied from the `bin` folder that `cargo install --path` was given."""
-    if not re.search(r"cargo\s+install\s[^\n]*--path\b", _run_texts(parsed)):
+    if not re.search(r"cargo\s+install\s[^\n]*--path\b", run_texts(parsed)):
         return None
     copies = (i for stage in parsed.stages for i in stage.instructions if i.keyword == "COPY")
     sources = (
@@ -145,7 +198,7 @@ def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
     That is `BIN`, and what a binary's name is taken from where it has no default.
     """
     declared, defaults = declared_arguments(parsed), _defaults(parsed)
-    variables = {variable for _, variable in _BINARY.findall(_run_texts(parsed))}
+    variables = {variable for _, variable in _BINARY.findall(run_texts(parsed))}
     wanted = {name for name in variables & declared if not defaults.get(name)}
     return dict.fromkeys(sorted(wanted | {"BIN"} & declared), binary)
 
@@ -160,16 +213,16 @@ def program_of(parsed: Dockerfile) -> str | None:
     steps = [step.instruction for step in graph.steps_along(last)]
     if "lambda" not in graph.base_image(last) or any(i.keyword == "ENTRYPOINT" for i in steps):
         return None
-    root = _OF_LAMBDA["LAMBDA_TASK_ROOT"]
+    root = OF_LAMBDA["LAMBDA_TASK_ROOT"]
     programs = []
     for copy in steps:
         if copy.keyword == "WORKDIR":
-            root = posixpath.join(root, _with_values(copy.value, _OF_LAMBDA))
+            root = posixpath.join(root, _with_values(copy.value, OF_LAMBDA))
         if copy.keyword != "COPY":
             continue
         folders = [s for s in instructions.transfer_of(copy).sources if s.endswith("/")]
         for path in [d.rstrip("/") + "/bootstrap" if folders else d for d in destinations(copy)]:
-            placed = posixpath.normpath(posixpath.join(root, _with_values(path, _OF_LAMBDA)))
+            placed = posixpath.normpath(posixpath.join(root, _with_values(path, OF_LAMBDA)))
             if posixpath.basename(placed) == "bootstrap":
                 programs.append(placed)
     return programs[-1] if programs else None
@@ -191,16 +244,6 @@ def destinations(instruction: Instruction) -> list[str]:
     ]
 
 
-def downloads(parsed: Dockerfile) -> bool:
-    """Whether a RUN calls a program that fetches what no generated project brings along."""
-    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
-    called = [command for instruction in running for command in shell.commands_of(instruction)]
-    return any(
-        command.program in _FETCHING or (command.program, *command.words[1:2]) in _FETCHING_CALLS
-        for command in called
-    )
-
-
 def _defaults(parsed: Dockerfile) -> dict[str, str]:
     """Return the first plain value of each ARG and ENV that has one."""
     staged = (i for stage in parsed.stages for i in stage.instructions)
@@ -213,7 +256,7 @@ def _defaults(parsed: Dockerfile) -> dict[str, str]:
     return found
 
 
-def _run_texts(parsed: Dockerfile) -> str:
+def run_texts(parsed: Dockerfile) -> str:
     """Return what the instructions that make or copy files say, comments left out."""
     made = (i for stage in parsed.stages for i in stage.instructions)
     return "\n".join(text_of(i) for i in made if i.keyword in {"RUN", "COPY"})

@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import docker
 
-from harness import cache, engine, subject
+from harness import cache, engine, fitting, subject
 from harness.brief import Brief
 from harness.engine import Engine
 from harness.errors import LOG_TAIL_LINES, LayerProofError, ProjectError
@@ -74,17 +74,23 @@ class Bench(Brief):
 
     @contextlib.contextmanager
     def workspace(
-        self, tree: Tree, *, options: BuildOptions | None = None, isolated: bool = False
+        self,
+        tree: Tree,
+        *,
+        options: BuildOptions | None = None,
+        isolated: bool = False,
+        called: str | None = None,
     ) -> Iterator[Workspace]:
         """Write a project to disk for one scenario; all it made is removed with the block.
 
-        `isolated` makes its crates ones that no other scenario has compiled.
+        `isolated` makes its crates ones that no other scenario has compiled. `called` is the
+        basename of its directory, where it is to be the same as another's.
         """
         started = time.monotonic()
         name = f"{self.run_id}-{next(_numbers)}"
         home = self.root / name
         number = 256 + secrets.randbelow(2**30) if isolated else 256
-        context = home / f"context-{name}"
+        context = home / (called or f"context-{name}")
         made = Workspace(self, home, context, options or self.subject.options, number)
         try:
             made.start(tree)
@@ -288,6 +294,7 @@ def prepare(
 
     With `keep` nothing is removed, and where it lies is said.
     """
+    expect_projects_to_fit(under_test)
     run_id = new_run_id()
     root = sweep.folder_of(run_id)
     root.mkdir(mode=0o700)
@@ -311,6 +318,25 @@ def prepare(
             say(f"kept: {root}, and what is labelled {sweep.LABEL}={run_id} on {on.url}")
         else:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def expect_projects_to_fit(under_test: Subject) -> None:
+    """Raise ProjectError where a Dockerfile builds no project that lies in the context's root.
+
+    Such are all that are generated.
+    """
+    parsed = under_test.dockerfile
+    taken = fitting.project_elsewhere(parsed) if under_test.project is None else None
+    if taken is not None:
+        raise ProjectError(
+            f"no generated project fits {parsed.path}",
+            context=(
+                "expected an instruction that takes the Cargo.toml of the context's root",
+                f"found one that takes {taken!r}",
+            ),
+            hint="judge it by its own project (--project DIRECTORY), and name in layerproof.toml "
+            "the properties that cannot be claimed (not-claimed)",
+        )
 
 
 def expect_project_to_build(bench: Bench) -> None:

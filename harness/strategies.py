@@ -8,7 +8,7 @@ to the project as it then is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
@@ -119,24 +119,44 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
         Dependency(name, loud=draw(st.booleans()))
         for name in draw(st.lists(st.sampled_from(names), max_size=dependencies, unique=True))
     )
-    workspace = shape.workspace and draw(st.booleans())
+    workspace = bool(shape.members) or (shape.workspace and draw(st.booleans()))
     uses = tuple(crate.name for crate in crates)
-    member = Member(
-        binary,
+    others = _other_members(shape, binary) if workspace else ()
+    member = replace(
+        plainest(shape, binary).members[0],
         answer=draw(st.integers(1, 99)),
         modules=(("one", 1),) if draw(st.booleans()) else (),
-        binaries=(binary,),
         build_script=1 if shape.build_script and draw(st.booleans()) else None,
         library=1 if not workspace and draw(st.booleans()) else None,
         uses=uses,
-        libraries=("core1",) if workspace else (),
+        libraries=tuple(other.name for other in others if not other.binaries),
     )
     return Blueprint(
-        members=(member, Member("core1", answer=2)) if workspace else (member,),
+        members=(member, *others),
         dependencies=crates,
         workspace=workspace,
         toolchain=1 if shape.toolchain and draw(st.booleans()) else None,
         vendored=shape.vendored and draw(st.booleans()),
+    )
+
+
+def plainest(shape: Shape, binary: str) -> Blueprint:
+    """Return the smallest project that the Dockerfile can build: nothing in it but `binary`."""
+    place = shape.program_member(binary)
+    member = Member(place.rpartition("/")[2] or binary, binaries=(binary,), place=place)
+    others = _other_members(shape, binary) if place else ()
+    return Blueprint(members=(member, *others), workspace=bool(place))
+
+
+def _other_members(shape: Shape, binary: str) -> tuple[Member, ...]:
+    """Return the members beside the first: those that the Dockerfile lists, or one library."""
+    if not shape.members:
+        return (Member("core1", answer=2),)
+    return tuple(
+        Member(name, answer=2, place=place, binaries=(name,) if place in shape.programs else ())
+        for place in shape.members
+        if place != shape.program_member(binary)
+        for name in [place.rpartition("/")[2]]
     )
 
 

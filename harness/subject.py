@@ -15,7 +15,7 @@ from harness.brief import Brief
 from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
 from harness.model import BuildOptions, Dockerfile, Stage, Tree
-from harness.parsing import expansion, instructions
+from harness.parsing import dockerignore, expansion, instructions
 from harness.structure import layers
 
 NOTHING_SAID = Config()
@@ -96,7 +96,7 @@ def describe(
     return Subject(
         dockerfile=parsed,
         scripts=scripts,
-        shape=fitting.shape(parsed),
+        shape=fitting.shape(parsed, dockerignore.parse(ignore or "")),
         binary=binary,
         ignore=ignore,
         volatile=volatile(parsed),

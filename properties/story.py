@@ -20,7 +20,12 @@ from harness.subject import Subject
 
 
 def any_plan(
-    subject: Subject, classes: Sequence[EditClass], *, least: int = 1, most: int = 4
+    subject: Subject,
+    classes: Sequence[EditClass],
+    *,
+    least: int = 1,
+    most: int = 4,
+    dependencies: int = 2,
 ) -> SearchStrategy[Plan]:
     """Return plans for the subject: of the project given, else of generated ones."""
     if subject.project is not None:
@@ -29,7 +34,7 @@ def any_plan(
         )
         fitting = [c for c in classes if c in checkouts.CLASSES]
         return plans(start=start, classes=fitting, least=least, most=most)
-    generated = blueprints(shape=subject.shape, binary=subject.binary)
+    generated = blueprints(shape=subject.shape, binary=subject.binary, dependencies=dependencies)
     return plans(start=generated, classes=classes, least=least, most=most)
 
 

@@ -33,7 +33,7 @@ def test_edits_never_run_the_base_again_and_idle_builds_run_nothing(
     data: st.DataObject, project_bench: Bench, subject: Subject, tally: Tally, judge: Judge
 ) -> None:
     """Every edit leaves the base alone; a build of a state seen before executes nothing."""
-    plan = data.draw(any_plan(subject, EDITS))
+    plan = data.draw(any_plan(subject, EDITS, dependencies=1))
     with tally.scenario(), project_bench.workspace(tree_of(plan.start)) as workspace:
         judge_plan(plan, workspace, judge=judge)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.generated import edits
@@ -22,7 +22,7 @@ from harness.running.container_events import (
     is_of_an_earlier_dockerfile,
     perform,
 )
-from harness.running.scripted import DEV_CONTAINER, Scripted, ScriptRun, scripted
+from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
 from properties.common import dev_truth, same_lines
 from properties.story import count
@@ -30,7 +30,25 @@ from properties.story import count
 pytestmark = pytest.mark.property("P3")
 CALL_SECONDS = 240.0
 
-happenings = st.lists(st.sampled_from(ContainerEvent), max_size=4)
+EACH_IN_TURN = [
+    move
+    for trouble in (
+        ContainerEvent.PAUSED,
+        ContainerEvent.KILLED,
+        ContainerEvent.RECREATED,
+        ContainerEvent.VOLUMES_REMOVED,
+        ContainerEvent.STOP,
+        ContainerEvent.DOCKERFILE_CHANGED,
+        ContainerEvent.IMAGE_REMOVED,
+    )
+    for move in (trouble, ContainerEvent.BUILD)
+]
+"""Each accident with nothing but a build after it: chance alone may follow it by a command that
+repairs what it did.
+"""
+happenings = st.lists(
+    st.sampled_from([m for m in ContainerEvent if m is not ContainerEvent.BUILD]), max_size=4
+)
 
 
 def project(binary: str) -> Blueprint:
@@ -40,6 +58,7 @@ def project(binary: str) -> Blueprint:
 
 
 @given(moves=happenings, built=st.booleans())
+@example(moves=EACH_IN_TURN[:-1], built=True)
 def test_a_dev_build_brings_up_a_current_container_whatever_happened(
     moves: list[ContainerEvent], built: bool, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
@@ -67,6 +86,21 @@ def test_two_dev_builds_at_once_both_succeed(
         judge_two_at_once(start, dev, built=built, judge=judge)
 
 
+def test_two_checkouts_have_a_container_each(bench: Bench, tally: Tally, judge: Judge) -> None:
+    """Two projects whose directories have one name: what happens to one leaves the other alone."""
+    start = project(bench.subject.binary)
+    other = edits.apply(EditClass.SOURCE, start)
+    assert other is not None
+    with (
+        tally.scenario(),
+        bench.workspace(render(start).tree) as one,
+        bench.workspace(render(other.after).tree, called=one.context.name) as two,
+        scripted(one) as here,
+        scripted(two) as there,
+    ):
+        judge_two_checkouts((start, here), (other.after, there), judge=judge)
+
+
 def judge_moves(
     start: Blueprint,
     moves: Sequence[ContainerEvent],
@@ -76,20 +110,23 @@ def judge_moves(
     judge: Judge,
 ) -> None:
     """Judge `status` and the commands after each move, and the build after them all."""
-    change = edits.apply(EditClass.SOURCE, start)
-    assert change is not None
-    story = ["a project without a dev container"]
+    story, now = ["a project without a dev container"], start
     change_dockerfile(dev)
     if built:
         story.append("dev build")
         judge_build(dev, start, story, judge)
-    for move in moves:
+    for move in (*moves, ContainerEvent.BUILD):
         count(f"move: {move.value}")
-        story.append(move.value)
-        judge_move(move, perform(move, dev), dev, story, judge)
-    dev.workspace.edit(change.edit)
-    story.append(f"{change.edit.summary}, dev build")
-    judge_build(dev, change.after, story, judge)
+        if move is ContainerEvent.BUILD:
+            change = edits.apply(EditClass.SOURCE, now)
+            assert change is not None
+            dev.workspace.edit(change.edit)
+            story.append(f"{change.edit.summary}, dev build")
+            now = change.after
+            judge_build(dev, now, story, judge)
+        else:
+            story.append(move.value)
+            judge_move(move, perform(move, dev), dev, story, judge)
 
 
 def judge_two_at_once(start: Blueprint, dev: Scripted, *, built: bool, judge: Judge) -> None:
@@ -111,6 +148,46 @@ def judge_two_at_once(start: Blueprint, dev: Scripted, *, built: bool, judge: Ju
     judge_container(dev, start, story, judge, log="")
 
 
+def judge_two_checkouts(
+    one: tuple[Blueprint, Scripted], two: tuple[Blueprint, Scripted], *, judge: Judge
+) -> None:
+    """Build in both, stop the second's container: the first's is the one it was, and up."""
+    (first, here), (second, there) = one, two
+    story = ["dev build in a checkout"]
+    judge_build(here, first, story, judge)
+    before = here.containers()[0]
+    story.append("dev build in another checkout, whose directory has the same name")
+    judge_build(there, second, story, judge)
+    expect_untouched(before, here, story, judge)
+    story.append("stop in the other checkout")
+    there.run(DEV_CONTAINER, "stop")
+    expect_untouched(before, here, story, judge)
+    judge_container(here, first, story, judge, log="")
+
+
+def expect_untouched(before: Container, here: Scripted, story: Sequence[str], judge: Judge) -> None:
+    """The checkout's one container is the one that it was, and has been up since."""
+    found = here.containers()
+    rows = [
+        Row("containers of the first checkout", "running", states(found)),
+        Row("id", before.id[:12], found[0].id[:12] if found else "none"),
+        Row("started at", before.started_at, found[0].started_at if found else "never"),
+    ]
+    judge(
+        "What was done in one checkout reached the container of the other.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        hint="Find the container by a label that holds the project's whole path, not by a name "
+        "that another checkout has too.",
+    )
+
+
+def states(found: Sequence[Container]) -> str:
+    """Return the states of the containers that were found, or that there is none."""
+    return ", ".join(container.state for container in found) or "none"
+
+
 def judge_build(dev: Scripted, blueprint: Blueprint, story: Sequence[str], judge: Judge) -> None:
     """A dev build succeeds, and leaves a container that is up and current, and a true binary."""
     seen = dev.run(DEV_CONTAINER, "build", limit=CALL_SECONDS)
@@ -125,7 +202,7 @@ def judge_container(
     found = dev.containers()
     said = dev.status()
     rows = [
-        Row("containers (engine)", "running", ", ".join(c.state for c in found) or "none"),
+        Row("containers (engine)", "running", states(found)),
         Row("state (status)", "running", str(said.get("state"))),
         Row("exit of status", "0", str(said["exit"])),
     ]

@@ -182,8 +182,4 @@ def judge_build(dev: Scripted, content: bytes, story: Sequence[str], judge: Judg
 
 def sources(project: Path) -> dict[str, tuple[object, ...]]:
     """Return everything in the project but what the scripts may write."""
-    return {
-        path: facts
-        for path, facts in on_host(project).items()
-        if path.partition("/")[0] not in OUTPUTS
-    }
+    return on_host(project, skip=OUTPUTS)

@@ -4,6 +4,8 @@ source alone reuses them, and the binary is always that of the current source.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,20 @@ DEMANDING = frozenset(
 """Edits after which the dependencies' layer must be another one. After the rest of the manifest
 edits (a comment, the package's own version, a member) it may be, and cargo decides what compiles.
 """
+
+
+STALE = (
+    "A stub or an old output was taken for newer than the source: touch the sources before the "
+    "final build, or remove what the stub left."
+)
+OTHER_PROFILE = (
+    "The program was compiled with another profile than the manifest's release: build with "
+    "--release and copy from target/release."
+)
+OTHER_CRATES = (
+    "The crates are not those of Cargo.lock as it is now: copy it, keep it out of the ignore file, "
+    "and build with --locked."
+)
 
 
 @given(data=st.data())
@@ -213,13 +229,14 @@ def expect_truth(
     )
     if isinstance(state, Checkout):
         marker = state.marker or checkouts.MARKER
-        found = marker.encode() in workspace.program(str(now.image_id))
+        found, hint = marker.encode() in workspace.program(str(now.image_id)), STALE
         holds, row = found == (state.marker is not None), Row("contains", marker, str(found))
     else:
         expected = render(state).binaries[workspace.bench.subject.binary]
         command = [workspace.bench.subject.program] if workspace.bench.subject.program else []
         printed = workspace.run(str(now.image_id), *command).rstrip("\n")
         holds, row = printed == expected, Row("prints", repr(expected), repr(printed))
+        hint = hint_for(printed, expected)
     judge(
         "The image's program is not that of the current source.",
         holds=holds,
@@ -227,6 +244,17 @@ def expect_truth(
         rows=[row],
         lines=lines_of([v for v in now.vertices if "Compiling" in v.log], judge),
         log=now.log,
-        hint="A stub or an old output was taken for newer than the source: touch the sources "
-        "before the final build, or remove what the stub left.",
+        hint=hint,
     )
+
+
+def hint_for(printed: str, expected: str) -> str:
+    """Return where to look, by the words of a program's line that differ from what is expected."""
+    words, wanted = printed.split(" "), expected.split(" ")
+    differing = [w for n, w in enumerate(wanted) if n >= len(words) or words[n] != w]
+    kinds = {re.split(r"\W", word)[0].lower() for word in differing}
+    if len(words) == len(wanted) and kinds == {"checked"}:
+        return OTHER_PROFILE
+    if len(words) == len(wanted) and kinds <= registry.BY_NAME.keys():
+        return OTHER_CRATES
+    return STALE

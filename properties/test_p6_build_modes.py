@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
-from harness.generated.projects import Blueprint, render
+from harness.generated.projects import UNOPTIMISED, Blueprint, render, root_source
 from harness.judging import elf
 from harness.judging.elf import Elf
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import EditClass
+from harness.model import Edit, EditClass, File
 from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan
@@ -31,18 +31,20 @@ PACKAGE, ZIP = Path("lambda-package/bootstrap"), Path("lambda-deployment.zip")
 IMAGE_BUILD = re.compile(r"^(#\d+ \S|Step \d+/\d+ :)|load build definition", re.MULTILINE)
 """What builders of images say, whichever they are and however little of it is shown."""
 EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)
+AN_ERROR = File(b"fn main() { this does not compile }\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
     """What a mode made: the zip's and the binary's size in bytes, what the binary is and prints.
 
-    `printed` is what the packaged program prints in the dev container, `built` what the one does
-    that the mode has left in target/.
+    `optimised` tells that it was compiled at a level above 0. `printed` is what the packaged
+    program prints in the dev container, `built` what the one does that the mode left in target/.
     """
 
     zipped: int
     size: int
+    optimised: bool
     facts: Elf | None
     printed: str
     built: str
@@ -65,18 +67,59 @@ def test_dev_works_less_and_prod_ships_less_and_both_answer_alike(
         judge_plan(plan, scripts, judge=judge)
 
 
+@pytest.mark.parametrize("mode", ["dev", "prod"])
+def test_a_build_that_fails_says_so_and_leaves_the_package(
+    mode: str, bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """A source that does not compile ends either mode, and what was packaged before stays."""
+    start = strategies.plainest(bench.subject.shape, bench.subject.binary)
+    with (
+        tally.scenario(),
+        bench.workspace(render(start).tree) as workspace,
+        scripted(workspace) as scripts,
+    ):
+        judge_error(start, mode, scripts, judge=judge)
+
+
+def judge_error(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) -> None:
+    """Build in a mode, break the source, build again: it fails, and changes nothing."""
+    story = [f"a project built in {mode} mode"]
+    call(scripts, mode, story, judge)
+    before = [(scripts.project / path).read_bytes() for path in (PACKAGE, ZIP)]
+    path = root_source(start, start.members[0])
+    scripts.workspace.edit(Edit(EditClass.SOURCE, f"{path}: an error", changes={path: AN_ERROR}))
+    story.append(f"{path}: an error, {mode} build")
+    seen = scripts.run(BUILD_LAMBDA, mode)
+    rows = [Row("exit status", "not 0", "not 0" if seen.status else "0")]
+    for path_of, content in zip((PACKAGE, ZIP), before, strict=True):
+        file = scripts.project / path_of
+        same = file.is_file() and file.read_bytes() == content
+        rows.append(Row(str(path_of), "as before", "as before" if same else "another or none"))
+    judge(
+        "A source that does not compile was built, or took the package with it.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        log=seen.log,
+        hint="Let the status of cargo, or of the image build, be that of the script; package "
+        "only what this call has built.",
+    )
+
+
 def judge_plan(plan: Plan, scripts: Scripted, *, judge: Judge) -> None:
-    """Build the plan's start in both modes, make its first edit, build again, and compare."""
+    """Build the plan's start in dev mode, make its first edit, build in both modes, and compare.
+
+    Prod's work for an edit is judged by P1 and P5; here it compiles what no other scenario shares.
+    """
     step = plan.steps[0]
     count(f"edit: {step.edit.edit_class.value}")
-    story = [f"{plan.start.members[0].name} built in dev mode and in prod mode"]
+    story = [f"{plan.start.members[0].name} built in dev mode"]
     call(scripts, "dev", story, judge)
-    call(scripts, "prod", story, judge)
     scripts.workspace.edit(step.edit)
     story.append(f"{step!r}, dev build, prod build")
     dev_run, dev = call(scripts, "dev", story, judge), package(scripts, step.after, "debug")
     prod_run, prod = call(scripts, "prod", story, judge), package(scripts, step.after, "release")
-    judge_work(dev_run, prod_run, story, judge)
+    judge_work(plan.start, dev_run, prod_run, story, judge)
     judge_packages(dev, prod, story, judge)
     judge_answers(step.after, dev, prod, story, judge)
 
@@ -95,20 +138,26 @@ def package(scripts: Scripted, blueprint: Blueprint, profile: str) -> Package:
     binary = blueprint.members[0].binaries[0]
     printed, built = scripts.programs(f"./{PACKAGE}", f"./target/{profile}/{binary}")
     zipped = (scripts.project / ZIP).stat().st_size
-    return Package(zipped, len(content), elf.read(content), printed, built)
+    optimised = UNOPTIMISED not in content
+    return Package(zipped, len(content), optimised, elf.read(content), printed, built)
 
 
-def judge_work(dev: ScriptRun, prod: ScriptRun, story: Sequence[str], judge: Judge) -> None:
-    """Dev compiles no more crates than prod and runs no step of an image build.
+def judge_work(
+    start: Blueprint, dev: ScriptRun, prod: ScriptRun, story: Sequence[str], judge: Judge
+) -> None:
+    """Dev compiles no dependency, no more crates than prod, and runs no step of an image build.
 
     Where prod does not say what it compiles, it is not held against dev.
     """
-    again = set(dev.crates_compiled) - set(prod.crates_compiled) if prod.crates_compiled else ()
+    dependencies = set(render(start).dependencies)
+    again = {crate for crate in dev.crates_compiled if crate.split()[0] in dependencies}
+    if prod.crates_compiled:
+        again |= set(dev.crates_compiled) - set(prod.crates_compiled)
     if not prod.crates_compiled:
         count("prod does not say what it compiles")
     built = "one" if IMAGE_BUILD.search(dev.log) else "none"
     rows = [
-        Row("crates that only dev compiles", "none", ", ".join(sorted(again)) or "none"),
+        Row("dependencies, or what only dev compiles", "none", ", ".join(sorted(again)) or "none"),
         Row("image build in dev", "none", built),
     ]
     judge(
@@ -126,6 +175,7 @@ def judge_packages(dev: Package, prod: Package, story: Sequence[str], judge: Jud
     sizes = f"{prod.size} of {dev.size} bytes, zipped {prod.zipped} of {dev.zipped}"
     rows = [
         Row("prod's package against dev's", "smaller", "smaller" if smaller else sizes),
+        Row("prod: optimised", "True", str(prod.optimised)),
         Row("prod: symbols or debug information", "none", left_in(prod.facts)),
         Row("dev: debug information", "there", "there" if is_debuggable(dev) else "none"),
         Row("prod: debug assertions", "False", str("checked=true" in prod.printed)),

@@ -8,7 +8,7 @@ import itertools
 import os
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.fitting import declared_arguments
+from harness.generated.projects import folder, render, root_source
+from harness.generated.source_trees import differences, on_host
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import (
     CODEBUILD_FILES,
@@ -31,8 +33,9 @@ from harness.judging.legacy import (
 from harness.judging.report import Row
 from harness.model import Entry, File
 from harness.process import host_cargo_works
-from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
+from harness.running.scripted import BUILD_LAMBDA, OUTPUTS, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
+from harness.strategies import plainest
 from harness.subject import Subject
 from properties.common import same_lines
 from properties.story import count
@@ -46,6 +49,7 @@ TARGETS = ("help", "clean", "package-zip", "deploy-package")
 FREE_WORDS = ("-v", "--verbose")
 WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "-vh")
 
+Facts = Mapping[str, tuple[object, ...]]
 FIRST_ANSWER = 999
 LONG_AGO = 1_000_000_000
 JUST_NOW = 3600
@@ -83,8 +87,7 @@ def test_the_legacy_interface_is_kept(
 ) -> None:
     """A series of calls, with edits between them, does what the reference model says."""
     methods = [m for m in METHODS if m != "dev" and (m not in HOST_METHODS or host_cargo_works())]
-    takes_flags = "CARGO_FLAGS" in declared_arguments(bench.subject.dockerfile)
-    flags = ["--features extra"] if takes_flags else []  # another design may have no way to them
+    flags = flags_for(bench.subject)
     has_makefile = (bench.subject.scripts.parent / MAKEFILE).is_file()
     call = invocations(methods=methods, flags=flags, targets=TARGETS if has_makefile else ())
     calls = data.draw(st.lists(call, min_size=1, max_size=3), "calls")
@@ -103,8 +106,7 @@ def test_what_chance_may_leave_out_is_kept_too(
     fails: bool, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
     """A failed build says so and keeps the package; `--package-only` builds nothing."""
-    takes_flags = "CARGO_FLAGS" in declared_arguments(bench.subject.dockerfile)
-    first = Invocation(words=("docker",), cargo_flags="--features extra" if takes_flags else None)
+    first = Invocation(words=("docker",), cargo_flags=next(iter(flags_for(bench.subject)), None))
     second = Invocation(words=("prod",) if fails else ("--package-only",))
     third = Invocation(words=("--package-only",) if fails else ("prod",))
     with (
@@ -114,6 +116,12 @@ def test_what_chance_may_leave_out_is_kept_too(
     ):
         calls = (first, second, third)
         judge_calls(calls, scripts, broken=fails, leftovers=False, judge=judge)
+
+
+def flags_for(subject: Subject) -> list[str]:
+    """Return values of CARGO_FLAGS to try: none where the Dockerfile has no way to take them."""
+    takes = "CARGO_FLAGS" in declared_arguments(subject.dockerfile)
+    return ["--features extra"] if takes else []
 
 
 def judge_calls(
@@ -134,18 +142,22 @@ def judge_calls(
             answer = None if broken and number == 1 else next(_answers)
             state = State(answer, state.built, state.packaged)
             write_source(scripts, answer)
-            story.append("src/main.rs: " + ("an error" if answer is None else f"answer {answer}"))
+            story.append(
+                f"{source_path(scripts.bench.subject)}: "
+                + ("an error" if answer is None else f"answer {answer}")
+            )
         expected = expect(call, state, binary=binary)
         if leftovers and expected.state.packaged not in {None, state.packaged}:
             story.append(leave_behind(scripts.project, binary))
         story.append(repr(call))
         count(f"{'make' if call.target else 'script'}: {expected.exit.name}")
-        before = artifacts(scripts.project)
+        before, sources = artifacts(scripts.project), sources_of(scripts.project)
         seen = invoke(call, scripts)
         rows = [
             exit_row(call, expected, seen),
             *said_rows(expected, seen),
             *artifact_rows(expected, seen, before, scripts.project),
+            *source_rows(sources, sources_of(scripts.project)),
         ]
         judge(
             "The invocation did not do what the legacy interface promises.",
@@ -171,19 +183,21 @@ def leave_behind(root: Path, binary: str) -> str:
 
 
 def project(subject: Subject, answer: int | None) -> dict[str, Entry]:
-    """Return a package without dependencies, so that a host's cargo can build it too."""
-    name = subject.binary
-    manifest = (
-        f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n\n'
-        "[features]\nextra = []\n"
-    )
-    lock = f'version = 3\n\n[[package]]\nname = "{name}"\nversion = "0.1.0"\n'
-    return {
-        "Cargo.toml": File(manifest.encode()),
-        "Cargo.lock": File(lock.encode()),
-        "src/main.rs": File(source(answer)),
-        ".dockerignore": File(b"target\n"),
-    }
+    """Return a project without dependencies, so that a host's cargo can build it too."""
+    start = plainest(subject.shape, subject.binary)
+    tree = dict(render(start).tree)
+    manifest = f"{folder(start, start.members[0])}Cargo.toml"
+    said = tree[manifest]
+    assert isinstance(said, File)
+    tree[manifest] = File(said.content + b"\n[features]\nextra = []\n")
+    tree[source_path(subject)] = File(source(answer))
+    return {path: entry for path, entry in tree.items() if path.partition("/")[0] not in OUTPUTS}
+
+
+def source_path(subject: Subject) -> str:
+    """Return where the program's main.rs lies in the project."""
+    start = plainest(subject.shape, subject.binary)
+    return root_source(start, start.members[0])
 
 
 def source(answer: int | None) -> bytes:
@@ -199,7 +213,7 @@ def source(answer: int | None) -> bytes:
 
 def write_source(scripts: Scripted, answer: int | None) -> None:
     """Edit the program, as an editor does."""
-    (scripts.project / "src/main.rs").write_bytes(source(answer))
+    (scripts.project / source_path(scripts.bench.subject)).write_bytes(source(answer))
 
 
 def mark_compiling_stages(scripts: Scripted) -> None:
@@ -225,6 +239,17 @@ def invoke(call: Invocation, scripts: Scripted) -> ScriptRun:
 def artifacts(root: Path) -> dict[str, bytes]:
     """Return the outputs that there are, by path."""
     return {path: (root / path).read_bytes() for path in (PACKAGE, ZIP) if (root / path).is_file()}
+
+
+def sources_of(root: Path) -> Facts:
+    """Return everything in the project but what an invocation may write."""
+    return on_host(root, skip=(*OUTPUTS, ZIP, *CODEBUILD_FILES))
+
+
+def source_rows(before: Facts, after: Facts) -> list[Row]:
+    """Expect each file of the source as it was; what has come to it is not judged here."""
+    still = {path: facts for path, facts in after.items() if path in before}
+    return [Row(*words) for words in differences(before, still)]
 
 
 def exit_row(call: Invocation, expected: Outcome, seen: ScriptRun) -> Row:

@@ -278,8 +278,8 @@ def _toolchain(blueprint: Blueprint, choice: int) -> tuple[Blueprint, str] | Non
 
 
 def _member_add(blueprint: Blueprint, choice: int) -> tuple[Blueprint, str] | None:
-    if not blueprint.workspace:
-        return None
+    if not blueprint.workspace or any(member.place for member in blueprint.members):
+        return None  # a Dockerfile that lists the members does not know a new one
     taken = {member.name for member in blueprint.members}
     name = next(n for k in range(99) if (n := f"extra{k}") not in taken)
     first = blueprint.members[0]

@@ -7,6 +7,7 @@ blueprint is left to `edits`.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from harness.model import Entry, File, Project
 
 WORD = b"@scenario@"
 NUMBER = b"4294967295"
+UNOPTIMISED = b"kept where nothing optimises"
+"""Stands in each program, in a branch that every optimisation level above 0 leaves out."""
 IGNORED_FOLDER = "target"
 IGNORE_FILE = "target\n**/*.log\n.git\n"
 
@@ -36,7 +39,8 @@ class Member:
     `answer` is the number its own root returns. `binaries` is empty for a library; `library` is
     what a src/lib.rs beside the src/main.rs returns, None for none. `build_script` is the number
     that its build.rs passes on, None for none. `uses` names registry crates, `libraries` other
-    members. `note` counts the edits of comments.
+    members. `note` counts the edits of comments. `place` is the directory of a workspace's member,
+    where it is another than `crates/NAME`.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Member:
     libraries: tuple[str, ...] = ()
     version: str = "0.1.0"
     note: int = 0
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ def render(blueprint: Blueprint) -> Project:
         tree.update({f"vendor/{path}": entry for path, entry in registry.tree().items()})
     if blueprint.workspace:
         tree["Cargo.toml"] = _text(
-            f'[workspace]\nmembers = ["crates/*"]\nresolver = "2"\n{_tail(blueprint)}'
+            f'[workspace]\nmembers = [{_listed(blueprint)}]\nresolver = "2"\n{_tail(blueprint)}'
         )
     for member in blueprint.members:
         tree.update(_files(blueprint, member))
@@ -157,7 +162,16 @@ def units(blueprint: Blueprint) -> dict[str, Unit]:
 
 def folder(blueprint: Blueprint, member: Member) -> str:
     """Return the member's directory with a trailing slash, empty for the root package."""
-    return f"crates/{member.name}/" if blueprint.workspace else ""
+    if not blueprint.workspace:
+        return ""
+    return f"{member.place or f'crates/{member.name}'}/"
+
+
+def _listed(blueprint: Blueprint) -> str:
+    """Return what the workspace's manifest lists: each member that has a place, or a glob."""
+    if not any(member.place for member in blueprint.members):
+        return '"crates/*"'
+    return ", ".join(f'"{folder(blueprint, m).rstrip("/")}"' for m in blueprint.members)
 
 
 def root_source(blueprint: Blueprint, member: Member) -> str:
@@ -215,7 +229,9 @@ def _main(blueprint: Blueprint, member: Member, binary: str) -> str:
     prints = "".join(f'    print!(concat!(" ", {hole}), {value});\n' for hole, value in parts)
     return (
         f"{modules}// note {member.note} {WORD.decode()}\n"
-        f'fn main() {{\n    print!("{binary}");\n{prints}    println!();\n}}\n'
+        "fn doubled(number: i64) -> i64 {\n    number * 2\n}\n"
+        f'fn main() {{\n    print!("{binary}");\n{prints}    println!();\n'
+        f'    if doubled(3) == 7 {{\n        print!("{UNOPTIMISED.decode()}");\n    }}\n}}\n'
     )
 
 
@@ -253,7 +269,10 @@ def _manifest(blueprint: Blueprint, member: Member) -> str:
     for name in member.uses:
         features = ', features = ["loud"]' if crates[name].loud else ""
         wanted.append(f'{name} = {{ version = "{crates[name].requirement}"{features} }}\n')
-    wanted += [f'{name} = {{ path = "../{name}" }}\n' for name in member.libraries]
+    here = folder(blueprint, member)
+    for other in (m for m in blueprint.members if m.name in member.libraries):
+        path = posixpath.relpath(folder(blueprint, other), here or ".")
+        wanted.append(f'{other.name} = {{ path = "{path}" }}\n')
     if wanted:
         text += "\n[dependencies]\n" + "".join(wanted)
     return text if blueprint.workspace else text + _tail(blueprint)

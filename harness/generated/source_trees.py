@@ -10,7 +10,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -63,14 +63,21 @@ def trees(draw: st.DrawFn, *, most: int = 6) -> dict[str, Entry]:
     return tree
 
 
-def on_host(root: Path) -> dict[str, tuple[object, ...]]:
-    """Return what there is below a directory: kind, mode, and content or link target, by path."""
+def on_host(root: Path, *, skip: Collection[str] = ()) -> dict[str, tuple[object, ...]]:
+    """Return what there is below a directory: kind, mode, and content or link target, by path.
+
+    What is called so in the directory itself is skipped.
+    """
     found: dict[str, tuple[object, ...]] = {}
     for folder, folders, files in os.walk(root):
+        if Path(folder) == root:
+            folders[:] = [name for name in folders if name not in skip]
         for name in (*folders, *files):
             path = Path(folder) / name
             facts = path.lstat()
             key = path.relative_to(root).as_posix()
+            if key in skip:
+                continue
             mode = stat.S_IMODE(facts.st_mode)
             if stat.S_ISLNK(facts.st_mode):
                 found[key] = ("link", os.readlink(path))  # noqa: PTH115  not normalised

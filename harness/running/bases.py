@@ -15,11 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness import engine, subject
+import docker
+
+from harness import engine, outside, subject
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError, LayerProofError
 from harness.generated import registry, trees
-from harness.model import BuildOptions
+from harness.model import BuildOptions, Dockerfile
 from harness.running import builder
 from harness.subject import Subject
 
@@ -50,9 +52,12 @@ def resolve(
     """Return, for each stage that starts from an image, the image on the engine to take.
 
     Generated projects get a build image that holds their registry. An image that nobody has is
-    stood in for by ours of the same purpose.
+    stood in for by ours of the same purpose. Raises EnvironmentLacksError for one that nothing can
+    stand in for.
     """
     parsed, arguments = under_test.dockerfile, under_test.options.build_args
+    for image, line in outside.images(parsed).items():
+        _expect_there(on, image, where=f"{parsed.path}:{line}", say=say)
     named = subject.bases(parsed, arguments)
     compiling = {image for index, image in named.items() if subject.compiles(parsed, index)}
     chosen: dict[int, str] = {}
@@ -60,11 +65,38 @@ def resolve(
         builds = wanted in compiling or is_toolchain(wanted)
         image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
         if image != wanted:
+            if builds:
+                _expect_no_tools_of(wanted, parsed)
             image = dressed(on, image, wanted, root=root)
         if builds and under_test.project is None:
             image = with_registry(on, image, root=root, say=say)
         chosen[index] = image
     return chosen
+
+
+def _expect_there(on: Engine, image: str, *, where: str, say: Callable[[str], None]) -> None:
+    """See to it that the engine has an image that files are taken from."""
+    if on.has_image(image) or _carried(on, image, say=say):
+        return
+    try:
+        on.client.images.pull(image)
+    except docker.errors.APIError as error:
+        raise EnvironmentLacksError(
+            f"files are taken from the image {image!r}, which cannot be had",
+            where=where,
+            context=(str(error.explanation or error),),
+            hint="load it into the engine, or say --engine for one that has it",
+        ) from error
+
+
+def _expect_no_tools_of(image: str, parsed: Dockerfile) -> None:
+    """Raise EnvironmentLacksError where the build needs tools that only that image brings."""
+    for tool, line in outside.brought_along(parsed).items():
+        raise EnvironmentLacksError(
+            f"the image {image!r} cannot be had, and what stands in for it has no `{tool}`",
+            where=f"{parsed.path}:{line}",
+            hint="load the image into the engine, or say --engine for one that has it",
+        )
 
 
 def is_toolchain(image: str) -> bool:
@@ -140,13 +172,19 @@ def _builds(on: Engine, text: str, *, root: Path) -> bool:
 def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], None]) -> str:
     if on.has_image(wanted):
         return wanted
+    if _carried(on, wanted, say=say):
+        return wanted
+    engine.ensure_images(on, (stand_in,), say=say)
+    return stand_in
+
+
+def _carried(on: Engine, wanted: str, *, say: Callable[[str], None]) -> bool:
+    """Whether the found engine has an image, and the engine now has it too."""
     if on.kind is not engine.Kind.FOUND:
         with contextlib.suppress(EnvironmentLacksError):
             found = engine.connect(engine.found_url(), kind=engine.Kind.FOUND, say=say)
-            if engine.carry(found.client, on, wanted, say=say):
-                return wanted
-    engine.ensure_images(on, (stand_in,), say=say)
-    return stand_in
+            return engine.carry(found.client, on, wanted, say=say)
+    return False
 
 
 def with_network(on: Engine, under_test: Subject, *, image: str, root: Path) -> BuildOptions:

@@ -71,7 +71,8 @@ def _observe(
     error = None
     if result.status != 0:
         error = progress.words(stream) or f"buildx ended with status {result.status}"
-        if not vertices and any(sign in error for sign in _ENGINE_GONE):
+        gone = not vertices and any(sign in error for sign in _ENGINE_GONE)
+        if gone or not engine.answers():
             raise EnvironmentLacksError(
                 f"the engine at {engine.url} does not answer", context=error.splitlines()[:5]
             )

@@ -1,4 +1,4 @@
-"""What can happen to a dev container between builds: its owner's commands, the world's moves.
+"""What can happen to a dev container: builds, its owner's other commands, the world's moves.
 
 Events are data with a name a person can read; `perform` makes one happen. Judging is left to P3.
 """
@@ -18,6 +18,7 @@ CHANGED = "LAYERPROOF_CHANGED"
 class ContainerEvent(enum.Enum):
     """One move. The values are what reports call it."""
 
+    BUILD = "dev build"
     START = "start"
     STOP = "stop"
     RESTART = "restart"
@@ -34,6 +35,7 @@ class ContainerEvent(enum.Enum):
 
 
 COMMANDS = {
+    ContainerEvent.BUILD: ("build",),
     ContainerEvent.START: ("start",),
     ContainerEvent.STOP: ("stop",),
     ContainerEvent.RESTART: ("restart",),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness import dockerfile
 from harness.judging import report
 from harness.judging.report import Row, Violation
 from harness.model import BuildObservation, Outcome, Vertex
+from properties import test_p5_dependency_invalidation as p5
 
 TEXT = """\
 FROM rust AS base
@@ -116,3 +119,19 @@ def test_a_stage_upon_a_stage_is_numbered_from_its_first_instruction() -> None:
     parsed = dockerfile.parse(text)
     seen = [Vertex("x", Outcome.EXECUTED, stage="build", position=n) for n in (1, 2, 3)]
     assert [report.line_of(parsed, vertex) for vertex in seen] == [5, 6, None]
+
+
+@pytest.mark.parametrize(
+    ("printed", "hint"),
+    [
+        ("app answer=7 ALPHA-1.0.0 checked=true", p5.OTHER_PROFILE),
+        ("app answer=7 ALPHA-1.1.0 checked=false", p5.OTHER_CRATES),
+        ("app answer=6 ALPHA-1.0.0 checked=false", p5.STALE),
+        ("app answer=6 ALPHA-1.1.0 checked=true", p5.STALE),
+        ("", p5.STALE),
+    ],
+)
+def test_a_program_of_another_source_is_told_from_other_crates_and_another_profile(
+    printed: str, hint: str
+) -> None:
+    assert p5.hint_for(printed, "app answer=7 ALPHA-1.0.0 checked=false") == hint

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
-from harness import dockerfile, fitting, subject
+from harness import dockerfile, fitting, outside, subject
 from harness.errors import ProjectError, UsageError
 from harness.fitting import Shape
+from harness.generated import edits
+from harness.generated.projects import Blueprint, render
 from harness.judging import foundation
-from harness.model import BuildObservation, File, Outcome, Vertex
+from harness.model import BuildObservation, EditClass, File, Outcome, Vertex
+from harness.strategies import blueprints, plainest
 
 ROOT = Path(__file__).parents[2]
 STUB = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
@@ -190,12 +194,12 @@ def test_a_frontend_is_left_out_without_moving_a_line() -> None:
 
 
 def test_what_downloads_is_told_by_the_commands_that_it_runs() -> None:
-    assert fitting.downloads(dockerfile.parse("FROM rust\nRUN set -e; apt-get update && true\n"))
-    assert fitting.downloads(dockerfile.parse("FROM rust\nRUN cargo install cargo-chef\n"))
-    assert fitting.downloads(dockerfile.parse("FROM rust\nRUN <<EOF\ncurl -O https://x.y\nEOF\n"))
-    assert not fitting.downloads(dockerfile.parse("FROM rust\nRUN echo apt-get; cargo build\n"))
+    assert outside.downloads(dockerfile.parse("FROM rust\nRUN set -e; apt-get update && true\n"))
+    assert outside.downloads(dockerfile.parse("FROM rust\nRUN cargo install cargo-chef\n"))
+    assert outside.downloads(dockerfile.parse("FROM rust\nRUN <<EOF\ncurl -O https://x.y\nEOF\n"))
+    assert not outside.downloads(dockerfile.parse("FROM rust\nRUN echo apt-get; cargo build\n"))
     ours = dockerfile.load(Path(__file__).parents[2] / "Dockerfile.optimized")
-    assert not fitting.downloads(ours)
+    assert not outside.downloads(ours)
 
 
 LAMBDA_IMAGE = """\
@@ -286,3 +290,96 @@ def test_an_argument_that_stands_for_a_commit_is_known_by_its_name(name: str) ->
 )
 def test_a_stage_compiles_where_it_calls_the_compiler(command: str, calls: bool) -> None:
     assert subject.compiles(dockerfile.parse(f"FROM debian\nRUN {command}\n"), 0) is calls
+
+
+LISTED = """\
+FROM rust AS build
+WORKDIR /app
+COPY Cargo.toml Cargo.lock ./
+COPY crates/core/Cargo.toml crates/core/Cargo.toml
+COPY ./services/api/Cargo.toml services/api/
+COPY tools/Cargo.toml tools/
+RUN mkdir -p crates/core/src services/api/src tools/src && touch crates/core/src/lib.rs \\
+ && echo 'fn main() {}' | tee services/api/src/main.rs tools/src/main.rs && cargo build --release
+COPY . .
+RUN touch crates/core/src/lib.rs services/api/src/main.rs && cargo build --release
+FROM debian
+COPY --from=build /app/target/release/api /api
+CMD ["/api"]
+"""
+
+
+def test_members_that_a_dockerfile_lists_are_those_of_the_generated_workspace() -> None:
+    made = subject.describe(dockerfile.parse(LISTED), scripts=ROOT)
+    assert made.binary == "api"
+    assert made.shape.members == ("crates/core", "services/api", "tools")
+    assert made.shape.programs == ("services/api", "tools")
+    assert made.required == {}
+    plain = plainest(made.shape, made.binary)
+    assert [(m.name, m.place, m.binaries) for m in plain.members] == [
+        ("api", "services/api", ("api",)),
+        ("core", "crates/core", ()),
+        ("tools", "tools", ("tools",)),
+    ]
+    tree = render(plain).tree
+    assert {"services/api/src/main.rs", "crates/core/src/lib.rs", "tools/Cargo.toml"} <= set(tree)
+    root = tree["Cargo.toml"]
+    assert isinstance(root, File)
+    assert b'members = ["services/api", "crates/core", "tools"]' in root.content
+
+
+def test_a_listed_member_is_depended_on_by_its_path_and_none_is_added() -> None:
+    made = subject.describe(dockerfile.parse(LISTED), scripts=ROOT)
+
+    @settings(max_examples=20, database=None)
+    @given(start=blueprints(shape=made.shape, binary=made.binary))
+    def check(start: Blueprint) -> None:
+        manifest = render(start).tree["services/api/Cargo.toml"]
+        assert isinstance(manifest, File)
+        assert b'core = { path = "../../crates/core" }' in manifest.content
+        assert edits.apply(EditClass.MEMBER_ADD, start) is None
+
+    check()
+
+
+def test_an_ignore_file_that_lets_little_through_leaves_little_to_draw() -> None:
+    text = MOUNT
+    only = "*\n!Cargo.toml\n!Cargo.lock\n!src/**\n"
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT, ignore=only)
+    assert made.shape == Shape(workspace=False, vendored=False, build_script=False, toolchain=False)
+    more = only + "!build.rs\n!rust-toolchain.toml\n!crates/**\n"
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT, ignore=more)
+    assert made.shape == Shape(vendored=False)
+
+
+@pytest.mark.parametrize(
+    ("copies", "elsewhere"),
+    [
+        ("COPY lambda/Cargo.toml lambda/Cargo.lock ./\nCOPY lambda/src src", "lambda/Cargo.toml"),
+        ("COPY service .", "service"),
+        ("COPY . .", None),
+        ("COPY ./Cargo.* ./", None),
+        ("COPY *.toml *.lock ./", None),
+        ("COPY crates/a/Cargo.toml a/\nCOPY Cargo.toml ./", None),
+        ("COPY ${PART}/Cargo.toml ./", None),
+        ("RUN --mount=type=bind,target=/src cargo build", None),
+        ("RUN git clone https://x.invalid/y && cargo build", None),
+    ],
+)
+def test_a_project_in_a_folder_of_the_context_is_none_that_is_generated(
+    copies: str, elsewhere: str | None
+) -> None:
+    assert fitting.project_elsewhere(dockerfile.parse(f"FROM rust\n{copies}\n")) == elsewhere
+
+
+def test_what_has_to_come_with_an_image_is_named_with_its_line() -> None:
+    text = "FROM chef AS plan\nCOPY . .\nRUN cargo chef prepare && cargo build\n"
+    assert outside.brought_along(dockerfile.parse(text)) == {"cargo chef": 3}
+    installed = text.replace("COPY . .", "RUN cargo install cargo-chef")
+    assert outside.brought_along(dockerfile.parse(installed)) == {}
+    taken = (
+        "FROM a AS one\nFROM a\nCOPY --from=one /x /\nCOPY --from=0 /x /\n"
+        "COPY --from=r.invalid/i:1 /x /\n"
+        "RUN --mount=type=bind,from=tools,target=/t --mount=type=cache,target=/c true\n"
+    )
+    assert outside.images(dockerfile.parse(taken)) == {"r.invalid/i:1": 5, "tools": 6}

@@ -36,7 +36,7 @@ from tests.integration.harness.regressions import Regression
 BROKEN = regressions.of_scripts()
 GOOD = sorted((regressions.ROOT / "fixtures/dockerfiles/good").glob("*.Dockerfile"))
 PLAIN = regressions.ROOT / "fixtures" / "scripts" / "plain"
-AT_ONCE = "two dev builds at once"
+AT_ONCE, APART = "two dev builds at once", "two checkouts"
 PROJECT = Blueprint(
     members=(Member("app", answer=7, binaries=("app",), uses=("alpha",)),),
     dependencies=(Dependency("alpha"),),
@@ -89,14 +89,22 @@ def check_p2(bench: Bench, broken: Regression | None) -> None:
 
 
 def check_p3(bench: Bench, broken: Regression | None) -> None:
-    named = [move for move in broken.moves if move != AT_ONCE] if broken else ()
+    named = [move for move in broken.moves if move not in {AT_ONCE, APART}] if broken else ()
     moves: Sequence[ContainerEvent] = [ContainerEvent(move) for move in named] if broken else MOVES
     judge = judge_of("P3", bench)
     with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
-        if broken is None or moves:
-            p3.judge_moves(PROJECT, moves, dev, built=True, judge=judge)
-        else:
+        if broken is not None and AT_ONCE in broken.moves:
             p3.judge_two_at_once(PROJECT, dev, built=True, judge=judge)
+        elif moves:
+            p3.judge_moves(PROJECT, moves, dev, built=True, judge=judge)
+    if broken is None or APART in broken.moves:
+        with (
+            bench.workspace(render(PROJECT).tree) as one,
+            bench.workspace(render(PROJECT).tree, called=one.context.name) as two,
+            scripted(one) as here,
+            scripted(two) as there,
+        ):
+            p3.judge_two_checkouts((PROJECT, here), (PROJECT, there), judge=judge)
 
 
 def check_p4(bench: Bench, broken: Regression | None) -> None:
@@ -112,6 +120,7 @@ def check_p4(bench: Bench, broken: Regression | None) -> None:
 def check_p6(bench: Bench, broken: Regression | None) -> None:
     with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as scripts:
         p6.judge_plan(one_edit(), scripts, judge=judge_of("P6", bench))
+        p6.judge_error(PROJECT, "dev", scripts, judge=judge_of("P6", bench))
 
 
 def check_p7(bench: Bench, broken: Regression | None) -> None:
