@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from harness.model import Dockerfile, File, Instruction, Tree
+from harness.model import Dockerfile, File, Instruction, Mount, Tree
 from harness.parsing import instructions
 from harness.parsing.dockerignore import NOTHING, Ignore
-from harness.structure import roles, stagegraph
+from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
 
 _BINARY = re.compile(
@@ -28,6 +28,21 @@ OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtim
 """Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
 NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
 _MEMBER = re.compile(r"(?:\./)?([\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
+_LOOKING = {
+    "[",
+    "cat",
+    "cp",
+    "echo",
+    "grep",
+    "head",
+    "ls",
+    "rustc",
+    "rustup",
+    "set",
+    "test",
+    "true",
+}
+"""Programs that compile no project, whatever a RUN has mounted."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _CONTENTS = {
@@ -88,8 +103,8 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING) -> Shape:
 def _shape(parsed: Dockerfile) -> Shape:
     lines = roles.infer(parsed).lines
     compiled = [line for line, role in lines.items() if role is Role.DEPENDENCIES]
-    reached = list(_context_sources(parsed))
-    early = list(_context_sources(parsed, until=max(compiled))) if compiled else reached
+    reached = list(_context_sources(parsed, used=True))
+    early = list(_context_sources(parsed, until=max(compiled), used=True)) if compiled else reached
     if any(_is_whole(source) for source in early):
         return Shape()
     whole = any(_is_whole(source) for source in reached)
@@ -273,8 +288,13 @@ def declared_arguments(parsed: Dockerfile) -> frozenset[str]:
     )
 
 
-def _context_sources(parsed: Dockerfile, *, until: int | None = None) -> Iterator[str]:
-    """Yield what instructions take from the build context, those after line `until` left out."""
+def _context_sources(
+    parsed: Dockerfile, *, until: int | None = None, used: bool = False
+) -> Iterator[str]:
+    """Yield what instructions take from the build context, those after line `until` left out.
+
+    With `used`, what is mounted only to be looked into is left out too.
+    """
     for instruction in (i for stage in parsed.stages for i in stage.instructions):
         if until is not None and instruction.line > until:
             return
@@ -283,7 +303,19 @@ def _context_sources(parsed: Dockerfile, *, until: int | None = None) -> Iterato
         elif instruction.keyword == "RUN":
             for mount in instructions.mounts_of(instruction):
                 if mount.kind == "bind" and mount.from_stage is None:
+                    if used and _only_looked_into(instruction, mount):
+                        continue
                     yield mount.source or "."
+
+
+def _only_looked_into(instruction: Instruction, mount: Mount) -> bool:
+    """Whether a RUN neither compiles in what it mounts nor takes all of it along."""
+    commands = shell.commands_of(instruction)
+    target = (mount.target or "").rstrip("/")
+    whole = (target, f"{target}/", f"{target}/.", f"{target}/*")
+    return all(command.program in _LOOKING for command in commands) and not any(
+        word in whole for command in commands if command.program == "cp" for word in command.words
+    )
 
 
 def text_of(instruction: Instruction) -> str:

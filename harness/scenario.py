@@ -39,6 +39,7 @@ from harness.running import bases, builder, images, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60
+DID_NOT_START = "(the container did not start"
 NOTHING_CHANGED = "nothing that it reads has changed since an earlier build"
 
 E = TypeVar("E", Entry, Entry | None)
@@ -201,12 +202,12 @@ class Workspace:
             for text in [cause.text for cause in vertex.because[:2]] or [NOTHING_CHANGED]
         ]
 
-    def build_base(self) -> str | None:
+    def build_base(self, *, state: int) -> str | None:
         """Build the base stage by itself and return its image; None where none is set apart."""
         stage = foundation.base_stage(self.bench.subject.dockerfile, self.bench.subject.roles)
         if stage is None:
             return None
-        return self.build(target=stage.name or str(stage.index)).image_id
+        return self.build(state=state, target=stage.name or str(stage.index)).image_id
 
     def run(
         self, image_id: str, *command: str, environment: Mapping[str, str] | None = None
@@ -231,7 +232,7 @@ class Workspace:
             made.wait(timeout=RUN_SECONDS)
             return made.logs().decode(errors="replace")
         except docker.errors.APIError as error:
-            return f"(the container did not start: {error.explanation})"
+            return f"{DID_NOT_START}: {error.explanation})"
         finally:
             made.remove(force=True)
             self.bench.ledger.run_seconds += time.monotonic() - started

@@ -148,6 +148,41 @@ def plainest(shape: Shape, binary: str) -> Blueprint:
     return Blueprint(members=(member, *others), workspace=bool(place))
 
 
+def richest(shape: Shape, binary: str) -> Blueprint:
+    """Return a project with every kind of source file that the Dockerfile can build."""
+    plain = plainest(shape, binary)
+    first = replace(
+        plain.members[0],
+        modules=(("one", 1),),
+        build_script=1 if shape.build_script else None,
+        library=None if plain.workspace else 1,
+        uses=("alpha",),
+        libraries=tuple(other.name for other in plain.members[1:] if not other.binaries),
+    )
+    members = (first, *plain.members[1:])
+    return replace(plain, members=members, dependencies=(Dependency("alpha"),))
+
+
+def each_source_restored(start: State) -> Plan:
+    """Return the plan that changes each kind of source in turn, goes back, and bumps a dependency.
+
+    All that is written is as old as a restored file, so that whoever goes by dates overlooks it.
+    """
+    states, steps = [start], []
+    for edit_class, choice in (
+        (EditClass.SOURCE, 0),
+        (EditClass.SOURCE, 1),
+        (EditClass.BUILD_SCRIPT, 0),
+    ):
+        made = _changes(edit_class, states[-1])[choice:][:1]
+        steps += [Step(edit, after, old=True) for edit, after in made]
+        states += [after for _, after in made]
+    edit, after = _back(states[-1], start)
+    steps.append(Step(edit, after, old=True, back_to=0))
+    bumped = _changes(EditClass.DEPENDENCY_BUMP, after)[:1]
+    return Plan(start, (*steps, *(Step(edit, after) for edit, after in bumped)))
+
+
 def _other_members(shape: Shape, binary: str) -> tuple[Member, ...]:
     """Return the members beside the first: those that the Dockerfile lists, or one library."""
     if not shape.members:

@@ -29,13 +29,18 @@ def any_plan(
 ) -> SearchStrategy[Plan]:
     """Return plans for the subject: of the project given, else of generated ones."""
     if subject.project is not None:
-        start: SearchStrategy[State] = st.just(
-            checkouts.load(subject.project, binary=subject.binary)
-        )
+        start = start_of(subject)
         fitting = [c for c in classes if c in checkouts.CLASSES]
-        return plans(start=start, classes=fitting, least=least, most=most)
+        return plans(start=st.just(start), classes=fitting, least=least, most=most)
     generated = blueprints(shape=subject.shape, binary=subject.binary, dependencies=dependencies)
     return plans(start=generated, classes=classes, least=least, most=most)
+
+
+def start_of(subject: Subject, generated: State = None) -> State:
+    """Return the project under test as it is, or else a generated one."""
+    if subject.project is None:
+        return generated
+    return checkouts.load(subject.project, binary=subject.binary)
 
 
 def count(what: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judging.foundation import among, foundation, worked
+from harness.judging.foundation import among, base_stage, foundation, worked
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
@@ -43,7 +43,8 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     story = [f"build {plan!r}"]
     under_test = workspace.bench.subject
     foundations = foundation(under_test.dockerfile, under_test.roles)
-    base_image = workspace.build_base()
+    stage = base_stage(under_test.dockerfile, under_test.roles)
+    base_image = workspace.build_base(state=0)
     seen = [workspace.build(state=0)]
     expect_success(seen[0], story, judge)
     for number, step in enumerate(plan.steps, 1):
@@ -65,8 +66,9 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     expect_nothing(seen[-1], workspace.build(state=plan.same_as[-1]), story, judge, workspace)
     judge(
         "The base stage, built by itself before and after the edits, is not the same image.",
-        holds=base_image == workspace.build_base(),
+        holds=base_image == workspace.build_base(state=len(plan.steps)),
         scenario=story,
+        lines=[stage.line] if stage is not None else (),
     )
 
 

@@ -19,12 +19,18 @@ from harness.model import EditClass
 from harness.running.container_events import ContainerEvent, perform
 from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
-from harness.strategies import IDLE_EDITS, SOURCE_EDITS, Plan
+from harness.strategies import IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
 from properties.common import dev_truth, same_lines
 from properties.story import count
 
 pytestmark = pytest.mark.property("P2")
-EDITS = (*SOURCE_EDITS, *IDLE_EDITS, EditClass.REVERT)
+EDITS = (
+    *SOURCE_EDITS,
+    *IDLE_EDITS,
+    *OTHER_EDITS,
+    EditClass.MANIFEST_COMMENT,
+    EditClass.REVERT,
+)
 AT_LAST = (None, None, ContainerEvent.STOP, ContainerEvent.REMOVED)
 """What happens before one more build; it ends the container, not what was compiled in it."""
 

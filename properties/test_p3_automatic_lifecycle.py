@@ -32,19 +32,19 @@ CALL_SECONDS = 240.0
 
 EACH_IN_TURN = [
     move
-    for trouble in (
-        ContainerEvent.PAUSED,
-        ContainerEvent.KILLED,
-        ContainerEvent.RECREATED,
-        ContainerEvent.VOLUMES_REMOVED,
-        ContainerEvent.STOP,
-        ContainerEvent.DOCKERFILE_CHANGED,
-        ContainerEvent.IMAGE_REMOVED,
+    for troubles in (
+        (ContainerEvent.PAUSED,),
+        (ContainerEvent.KILLED,),
+        (ContainerEvent.RECREATED,),
+        (ContainerEvent.VOLUMES_REMOVED,),
+        (ContainerEvent.PAUSED, ContainerEvent.STOP),
+        (ContainerEvent.DOCKERFILE_CHANGED,),
+        (ContainerEvent.IMAGE_REMOVED,),
     )
-    for move in (trouble, ContainerEvent.BUILD)
+    for move in (*troubles, ContainerEvent.BUILD)
 ]
 """Each accident with nothing but a build after it: chance alone may follow it by a command that
-repairs what it did.
+repairs what it did. A container that is paused can be stopped, too.
 """
 happenings = st.lists(
     st.sampled_from([m for m in ContainerEvent if m is not ContainerEvent.BUILD]), max_size=4

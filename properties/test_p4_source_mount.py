@@ -5,6 +5,7 @@ build takes it; nothing in the source tree changes but the declared outputs, whi
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -88,6 +89,14 @@ def test_a_build_never_rewrites_the_lock_file(
         judge_lock(LOCK.format(name=package, version=version), dev, judge=judge)
 
 
+def test_a_directory_that_is_made_anew_is_what_the_container_sees(
+    dev: Scripted, tally: Tally, judge: Judge
+) -> None:
+    """The next build takes what lies at the project's path, not what a mount has kept of it."""
+    with tally.scenario():
+        judge_made_anew(dev, judge=judge)
+
+
 def judge_trees(
     odd: Sequence[dict[str, Entry]], content: bytes, dev: Scripted, *, judge: Judge
 ) -> None:
@@ -105,6 +114,21 @@ def judge_trees(
     trees.put(dev.project, DATA, File(content))
     dev.hand_over(dev.project / "src")
     story.append(f"{DATA}: {len(content)} bytes, dev build")
+    judge_build(dev, content, story, judge)
+
+
+def judge_made_anew(dev: Scripted, *, judge: Judge) -> None:
+    """Build; put another directory in the place of the project's, as a fresh clone is; build."""
+    story = ["a project, dev build"]
+    judge_build(dev, (dev.project / DATA).read_bytes(), story, judge)
+    away = dev.project.with_name(f"{dev.project.name}-away")
+    dev.project.rename(away)
+    shutil.copytree(away, dev.project, symlinks=True)
+    shutil.rmtree(away)
+    content = b"of another directory"
+    trees.put(dev.project, DATA, File(content))
+    dev.hand_over(dev.project)
+    story.append("the directory is moved away, another put in its place, dev build")
     judge_build(dev, content, story, judge)
 
 

@@ -17,8 +17,17 @@ from harness.judging.foundation import among, dependencies, keeps_compiled_crate
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
-from harness.scenario import Bench, Workspace
-from harness.strategies import DEPENDENCY_EDITS, SOURCE_EDITS, Plan, State, Step, tree_of
+from harness.scenario import DID_NOT_START, Bench, Workspace
+from harness.strategies import (
+    DEPENDENCY_EDITS,
+    SOURCE_EDITS,
+    Plan,
+    State,
+    Step,
+    each_source_restored,
+    richest,
+    tree_of,
+)
 from harness.subject import Subject
 from properties.story import (
     any_plan,
@@ -27,6 +36,7 @@ from properties.story import (
     expect_predicted,
     expect_success,
     lines_of,
+    start_of,
 )
 
 pytestmark = pytest.mark.property("P5")
@@ -51,6 +61,7 @@ STALE = (
     "A stub or an old output was taken for newer than the source: touch the sources before the "
     "final build, or remove what the stub left."
 )
+NOT_STARTED = "The program could not be run at all: P8 judges what an image needs to start."
 OTHER_PROFILE = (
     "The program was compiled with another profile than the manifest's release: build with "
     "--release and copy from target/release."
@@ -68,6 +79,16 @@ def test_exactly_what_changed_is_compiled_and_the_binary_is_of_the_current_sourc
     """A project, then edits of source and of manifests in any order, each built and run."""
     plan = data.draw(any_plan(subject, EDITS, most=2))
     with tally.scenario(), project_bench.workspace(tree_of(plan.start), isolated=True) as workspace:
+        judge_plan(plan, workspace, judge=judge)
+
+
+def test_sources_that_are_restored_with_old_dates_are_seen(
+    project_bench: Bench, subject: Subject, tally: Tally, judge: Judge
+) -> None:
+    """Program, library and build script in turn, each as old as a restored file; then all back."""
+    start = start_of(subject, richest(subject.shape, subject.binary))
+    plan = each_source_restored(start)
+    with tally.scenario(), project_bench.workspace(tree_of(start), isolated=True) as workspace:
         judge_plan(plan, workspace, judge=judge)
 
 
@@ -250,6 +271,8 @@ def expect_truth(
 
 def hint_for(printed: str, expected: str) -> str:
     """Return where to look, by the words of a program's line that differ from what is expected."""
+    if printed.startswith(DID_NOT_START):
+        return NOT_STARTED
     words, wanted = printed.split(" "), expected.split(" ")
     differing = [w for n, w in enumerate(wanted) if n >= len(words) or words[n] != w]
     kinds = {re.split(r"\W", word)[0].lower() for word in differing}

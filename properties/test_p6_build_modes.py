@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
+from harness.generated import edits
 from harness.generated.projects import UNOPTIMISED, Blueprint, render, root_source
 from harness.judging import elf
 from harness.judging.elf import Elf
@@ -30,6 +31,10 @@ pytestmark = pytest.mark.property("P6")
 PACKAGE, ZIP = Path("lambda-package/bootstrap"), Path("lambda-deployment.zip")
 IMAGE_BUILD = re.compile(r"^(#\d+ \S|Step \d+/\d+ :)|load build definition", re.MULTILINE)
 """What builders of images say, whichever they are and however little of it is shown."""
+IMAGE_BUILD_CALL = re.compile(
+    r"(-\S+ )*((buildx|builder) )?(build|bake)\b|.*\bcompose\b.* (--)?build\b"
+)
+"""What docker is called with to build an image, whatever is shown of it."""
 EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)
 AN_ERROR = File(b"fn main() { this does not compile }\n")
 
@@ -68,33 +73,57 @@ def test_dev_works_less_and_prod_ships_less_and_both_answer_alike(
 
 
 @pytest.mark.parametrize("mode", ["dev", "prod"])
-def test_a_build_that_fails_says_so_and_leaves_the_package(
+def test_each_mode_packages_what_it_built_itself_and_nothing_when_it_fails(
     mode: str, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
-    """A source that does not compile ends either mode, and what was packaged before stays."""
+    """What the other mode built before is not packaged; after an error, neither is anything."""
     start = strategies.plainest(bench.subject.shape, bench.subject.binary)
     with (
         tally.scenario(),
         bench.workspace(render(start).tree) as workspace,
         scripted(workspace) as scripts,
     ):
-        judge_error(start, mode, scripts, judge=judge)
+        judge_mode(start, mode, scripts, judge=judge)
 
 
-def judge_error(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) -> None:
-    """Build in a mode, break the source, build again: it fails, and changes nothing."""
-    story = [f"a project built in {mode} mode"]
+def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) -> None:
+    """Build in the other mode, edit, build in this one; break the source, and build once more."""
+    other, profile = ("prod", "debug") if mode == "dev" else ("dev", "release")
+    change = edits.apply(EditClass.SOURCE, start)
+    assert change is not None
+    story = [f"a project built in {other} mode"]
+    call(scripts, other, story, judge)
+    scripts.workspace.edit(change.edit)
+    story.append(f"{change.edit.summary}, {mode} build")
     call(scripts, mode, story, judge)
+    made = package(scripts, change.after, profile)
+    truth = dev_truth(change.after) if mode == "dev" else render(change.after).binaries
+    binary = start.members[0].binaries[0]
+    row = Row(f"{mode}'s package prints", truth[binary], made.printed)
+    judge(
+        "The package is not what this mode built from the current source.",
+        holds=not row.differs,
+        scenario=story,
+        rows=[row],
+        hint="Package what this call has built, never what happens to lie in target/.",
+    )
+    judge_error(start, mode, scripts, story, judge=judge)
+
+
+def judge_error(
+    start: Blueprint, mode: str, scripts: Scripted, story: list[str], *, judge: Judge
+) -> None:
+    """Break the source and build: it fails, and changes nothing."""
     before = [(scripts.project / path).read_bytes() for path in (PACKAGE, ZIP)]
     path = root_source(start, start.members[0])
     scripts.workspace.edit(Edit(EditClass.SOURCE, f"{path}: an error", changes={path: AN_ERROR}))
     story.append(f"{path}: an error, {mode} build")
     seen = scripts.run(BUILD_LAMBDA, mode)
     rows = [Row("exit status", "not 0", "not 0" if seen.status else "0")]
-    for path_of, content in zip((PACKAGE, ZIP), before, strict=True):
-        file = scripts.project / path_of
+    for output, content in zip((PACKAGE, ZIP), before, strict=True):
+        file = scripts.project / output
         same = file.is_file() and file.read_bytes() == content
-        rows.append(Row(str(path_of), "as before", "as before" if same else "another or none"))
+        rows.append(Row(str(output), "as before", "as before" if same else "another or none"))
     judge(
         "A source that does not compile was built, or took the package with it.",
         holds=same_lines(rows),
@@ -117,16 +146,20 @@ def judge_plan(plan: Plan, scripts: Scripted, *, judge: Judge) -> None:
     call(scripts, "dev", story, judge)
     scripts.workspace.edit(step.edit)
     story.append(f"{step!r}, dev build, prod build")
-    dev_run, dev = call(scripts, "dev", story, judge), package(scripts, step.after, "debug")
+    dev_run = call(scripts, "dev", story, judge, noting=True)
+    dev = package(scripts, step.after, "debug")
     prod_run, prod = call(scripts, "prod", story, judge), package(scripts, step.after, "release")
     judge_work(plan.start, dev_run, prod_run, story, judge)
     judge_packages(dev, prod, story, judge)
     judge_answers(step.after, dev, prod, story, judge)
 
 
-def call(scripts: Scripted, mode: str, story: Sequence[str], judge: Judge) -> ScriptRun:
-    """Build and package in a mode; it has to succeed."""
-    seen = scripts.run(BUILD_LAMBDA, mode)
+def call(
+    scripts: Scripted, mode: str, story: Sequence[str], judge: Judge, *, noting: bool = False
+) -> ScriptRun:
+    """Build and package in a mode; it has to succeed. With `noting`, calls of docker are noted."""
+    run = scripts.run_noting_docker if noting else scripts.run
+    seen = run(BUILD_LAMBDA, mode)
     finding = f"`build-lambda.sh {mode}` failed."
     judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
     return seen
@@ -155,7 +188,8 @@ def judge_work(
         again |= set(dev.crates_compiled) - set(prod.crates_compiled)
     if not prod.crates_compiled:
         count("prod does not say what it compiles")
-    built = "one" if IMAGE_BUILD.search(dev.log) else "none"
+    called = any(IMAGE_BUILD_CALL.match(words) for words in dev.docker_calls)
+    built = "one" if called or IMAGE_BUILD.search(dev.log) else "none"
     rows = [
         Row("dependencies, or what only dev compiles", "none", ", ".join(sorted(again)) or "none"),
         Row("image build in dev", "none", built),

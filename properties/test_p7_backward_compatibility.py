@@ -105,16 +105,21 @@ def test_the_legacy_interface_is_kept(
 def test_what_chance_may_leave_out_is_kept_too(
     fails: bool, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
-    """A failed build says so and keeps the package; `--package-only` builds nothing."""
+    """A failed build says so and keeps the package; `--package-only` builds nothing; what only
+    looks removes nothing, and `make clean` removes all.
+    """
     first = Invocation(words=("docker",), cargo_flags=next(iter(flags_for(bench.subject)), None))
     second = Invocation(words=("prod",) if fails else ("--package-only",))
     third = Invocation(words=("--package-only",) if fails else ("prod",))
+    others = [Invocation(words=("-c", "--validate"))]
+    if (bench.subject.scripts.parent / MAKEFILE).is_file():
+        others.append(Invocation(target="clean"))
     with (
         tally.scenario(),
         bench.workspace(project(bench.subject, FIRST_ANSWER)) as workspace,
         scripted(workspace) as scripts,
     ):
-        calls = (first, second, third)
+        calls = (first, second, third, *others)
         judge_calls(calls, scripts, broken=fails, leftovers=False, judge=judge)
 
 

@@ -17,14 +17,14 @@ from harness.judging.image import Image
 from harness.judging.judge import Judge, Tally
 from harness.judging.minimality import RECORDS, RULES, Expectation, Finding
 from harness.judging.minimality import judge as findings_of
-from harness.judging.report import Row, why_it_failed
+from harness.judging.report import Row
 from harness.model import BuildObservation, Dockerfile
 from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan, tree_of
 from harness.structure.safety import SECRET_NAME
 from harness.subject import Subject
-from properties.story import any_plan, count
+from properties.story import any_plan, count, expect_success
 
 pytestmark = pytest.mark.property("P8")
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -131,7 +131,7 @@ def production_image(
     judge: Judge,
 ) -> Image:
     """Return the contents of what a build made, above the image its last stage starts from."""
-    judge("The build failed.", holds=seen.succeeded, scenario=story, log=why_it_failed(seen))
+    expect_success(seen, story, judge)
     judge("The build made no image.", holds=seen.image_id is not None, scenario=story)
     parsed = dockerfile.parse(bench.text, path=bench.subject.dockerfile.path)
     base = final_base(parsed, bench.subject)

@@ -43,6 +43,17 @@ def put(root: Path, path: str, entry: Entry, *, modified: int | None = None) -> 
         os.utime(target, ns=(modified, modified), follow_symlinks=False)
 
 
+def _replace(root: Path, path: str, entry: Entry, *, modified: int | None) -> None:
+    """Write an entry beside what is there, and move it into its place."""
+    target = root / path
+    if isinstance(entry, Directory) or (target.is_dir() and not target.is_symlink()):
+        put(root, path, entry, modified=modified)
+        return
+    beside = f"{path}~{os.getpid()}"
+    put(root, beside, entry, modified=modified)
+    (root / beside).replace(target)
+
+
 def remove(target: Path) -> None:
     """Remove a file, link or directory; one that is gone already is no error."""
     if target.is_dir() and not target.is_symlink():
@@ -54,7 +65,8 @@ def remove(target: Path) -> None:
 def apply(root: Path, edit: Edit, *, modified: int | None = None) -> None:
     """Make an edit's changes; `modified` is the time of what it writes, None for now.
 
-    With `keep_mtime` a changed file keeps the time that it had.
+    With `keep_mtime` a changed file keeps the time that it had. A new file takes the old one's
+    place, as most editors have it.
     """
     for path, entry in edit.changes.items():
         target = root / path
@@ -63,7 +75,7 @@ def apply(root: Path, edit: Edit, *, modified: int | None = None) -> None:
             _prune(target.parent, root)
             continue
         kept = target.lstat().st_mtime_ns if edit.keep_mtime and os.path.lexists(target) else None
-        put(root, path, entry, modified=modified if kept is None else kept)
+        _replace(root, path, entry, modified=modified if kept is None else kept)
     for path in edit.touch:
         now = time.time_ns()
         os.utime(root / path, ns=(now, now), follow_symlinks=False)

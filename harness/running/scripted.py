@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ PLAIN_USER = 12345
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
-    """One call of a script: its words, exit status, and what it wrote."""
+    """One call of a script: its words, exit status, and what it wrote.
+
+    `docker_calls` are the words of each call of docker that it made, where they were to be noted.
+    """
 
     argv: tuple[str, ...]
     status: int
@@ -48,6 +52,7 @@ class ScriptRun:
     err: str
     stdout: bytes
     crates_compiled: tuple[str, ...]
+    docker_calls: tuple[str, ...] = ()
 
     @property
     def log(self) -> str:
@@ -126,6 +131,21 @@ class Scripted:
             self._as_caller(argv), limit=limit, cwd=self.project, env=self._merged(environment)
         )
         return _observed(done)
+
+    def run_noting_docker(self, script: str, *arguments: str) -> ScriptRun:
+        """Run a script and note what it calls docker with, whatever it shows of that."""
+        folder = self.project.parent / "noting"
+        folder.mkdir(exist_ok=True)
+        calls, noting = folder / "calls", folder / "docker"
+        calls.write_text("")
+        noting.write_text(
+            f'#!/bin/sh\nprintf "%s\\n" "$*" >>{shlex.quote(str(calls))}\n'
+            f'exec {shlex.quote(str(shutil.which("docker")))} "$@"\n'
+        )
+        noting.chmod(0o755)
+        path = f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        seen = self.run(script, *arguments, environment={"PATH": path})
+        return replace(seen, docker_calls=tuple(calls.read_text().splitlines()))
 
     @contextlib.contextmanager
     def beside(self, script: str, *arguments: str) -> Iterator[process.Running]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from harness.structure import sources
 from harness.structure.compiles import compiles, subcommand
 from harness.structure.rules import Facts, Found, Rule
 from harness.structure.shell import Command
@@ -96,7 +97,7 @@ def _lock_left_out(facts: Facts) -> Found:
             break
         if step.brings_source or step.from_stages:
             return
-        names = [path.rpartition("/")[2] for path in step.copied]
+        names = [sources.named(path).rpartition("/")[2] for path in step.copied]
         if any("lock" in name or name in ("Cargo.*", "*") for name in names):
             return
         if "Cargo.toml" in names and manifest is None:

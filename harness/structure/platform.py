@@ -36,6 +36,8 @@ def _wrong_libc(facts: Facts) -> Found:
     settings = " ".join(f"{k}={v}" for call in calls for k, v in call.settings.items())
     if any(_COPIED_GLIBC.search(step.instruction.value) for step in facts.shipping):
         return
+    if any("ldd" in command.program for step in facts.building for command in step.commands):
+        return  # it takes along what the loader names
     if calls and not re.search(r"musl|crt-static|target=\S*\$|CARGO_BUILD_TARGET", settings):
         yield (
             facts.dockerfile.stages[facts.runtime].line,

@@ -60,7 +60,9 @@ def commands_of(instruction: Instruction, shell: tuple[str, ...] = ()) -> tuple[
             options.read_flags(tuple(first.split()[1:]))
         return tuple(_parse(bodies, options))
     found = list(_parse(value, options))
-    if instruction.heredocs and any(c.program in SHELLS for c in found):
+    for command in [c for c in found if c.program in SHELLS] if instruction.heredocs else []:
+        options = _Options()
+        options.read_flags(command.words[1:])
         found += _parse(bodies, options)
     return tuple(found)
 

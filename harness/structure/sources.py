@@ -28,7 +28,7 @@ WHOLE: Final = frozenset({".", "./", "", "*", "/", "./*", "**", "./."})
 
 def is_manifest(path: str) -> bool:
     """Return whether a context path names what dependencies are resolved and compiled from."""
-    parts = PurePosixPath(path.rstrip("/")).parts
+    parts = PurePosixPath(named(path.rstrip("/"))).parts
     return bool(parts) and (
         bool(_MANIFESTS.fullmatch(parts[-1]))
         or ".cargo" in parts
@@ -44,12 +44,17 @@ def is_source(path: str, *, inside: bool = True) -> bool:
     """
     if path in WHOLE:
         return True
-    if is_manifest(path) or path.endswith("build.rs"):
+    if is_manifest(path) or named(path).endswith("build.rs"):
         return False
-    parts = PurePosixPath(path).parts
+    parts = PurePosixPath(named(path)).parts
     if any(_SOURCE.fullmatch(part) for part in parts):
         return True
     return inside and not _NO_CRATE.fullmatch(parts[-1]) and "." not in parts[-1]
+
+
+def named(path: str) -> str:
+    """Return the path that a pattern such as `Cargo.loc[k]` means: that file, if there is one."""
+    return re.sub(r"\[(\w)\]", r"\1", path)
 
 
 def keeps_compiled_crates(mount: Mount) -> bool:

@@ -284,7 +284,7 @@ class _Walker:
         if posixpath.splitext(whole)[1] not in ("", ".rs"):
             return False
         return any(
-            at == whole or at.startswith(whole.rstrip("/") + "/") or whole.startswith(at + "/")
+            f"{at}/".startswith(f"{whole.rstrip('/')}/") or whole.startswith(f"{at.rstrip('/')}/")
             for at in end.source_at
         )
 

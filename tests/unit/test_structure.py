@@ -141,8 +141,23 @@ QUIET = [
     "COPY . .\nRUN cargo build -r\nFROM debian:12\nCOPY --from=b /target/release/app /app\nUSER 1\n"
     "ENTRYPOINT [\"/app\"]\n",
     "ARG BUILD_DATE\nFROM scratch\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.loc[k] build.r[s] ./\n"
+    "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build --release\n"
+    "COPY . .\nRUN touch src/main.rs build.rs && cargo build --release\n"
+    "FROM debian:12\nCOPY --from=b /app/target/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM rust:1.85 AS b\nCOPY Cargo.toml Cargo.lock ./\nRUN make deps\nCOPY . .\nRUN make\n"
     "FROM debian:12\nCOPY --from=b /out/app /app\nUSER 1\nENTRYPOINT [\"/app\"]\n",
+    "FROM scratch AS all\nCOPY . /\nFROM rust:1.85 AS b\nWORKDIR /app\n"
+    "COPY --from=all /Cargo.toml /Cargo.lock ./\n"
+    "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build --release\n"
+    "COPY --from=all /src src\nRUN touch src/main.rs && cargo build --release \\\n"
+    " && mkdir /root_of && ldd target/release/app | xargs -I {} cp --parents {} /root_of\n"
+    "FROM scratch\nCOPY --from=b /root_of/ /\nCOPY --from=b /app/target/release/app /app\n"
+    "USER 1\nENTRYPOINT [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY . .\n"
+    "RUN --mount=type=cache,target=/app/target,sharing=locked bash -euo pipefail <<'EOF'\n"
+    "cargo build --release | tee log\ncp target/release/app /app.bin\nEOF\n"
+    "FROM debian:12\nCOPY --from=b /app.bin /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM node:20-slim\nRUN npm ci\nUSER node\nCMD [\"node\", \"x.js\"]\n",
     "FROM debian:12\nENV KEY_FILE=/run/secrets/k SSH_AUTH_SOCK=/s CACHE_KEY=a\n"
     "ENV DB_SECRET_ARN=arn:aws:x TOKEN_TTL_SECONDS=3 AUTH_MODE=iam PUBLIC_KEY=a\nUSER 1\n",

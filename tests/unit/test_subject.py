@@ -383,3 +383,14 @@ def test_what_has_to_come_with_an_image_is_named_with_its_line() -> None:
         "RUN --mount=type=bind,from=tools,target=/t --mount=type=cache,target=/c true\n"
     )
     assert outside.images(dockerfile.parse(taken)) == {"r.invalid/i:1": 5, "tools": 6}
+
+
+def test_a_context_that_is_only_looked_into_brings_no_source() -> None:
+    looks = (
+        "RUN --mount=type=bind,target=/c if [ -f /c/x ]; then cp /c/x .; fi && rustc --version\n"
+    )
+    text = STUB.replace("FROM base AS dependencies\n", f"FROM base AS dependencies\n{looks}")
+    assert text != STUB
+    assert fitting.shape(dockerfile.parse(text)) == fitting.shape(dockerfile.parse(STUB))
+    takes = text.replace("cp /c/x .", "cp -a /c/. .")
+    assert fitting.shape(dockerfile.parse(takes)) == Shape()

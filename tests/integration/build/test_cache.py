@@ -18,7 +18,7 @@ Open = Callable[..., AbstractContextManager[Checkout]]
 def in_cache(project: Checkout, command: str, *, folder: Path) -> BuildObservation:
     """Run a command in the checkout's own directory of the cache mount."""
     engine = project.workspace.bench.engine
-    base = project.workspace.build_base()
+    base = project.workspace.build_base(state=0)
     assert base is not None
     engine.client.images.get(base).tag("layerproof/cache-test", project.cache_id)
     context = folder / project.cache_id

@@ -98,6 +98,48 @@ def pytest_p8(path: Path, test: str = "") -> process.Completed:
     return process.run([*argv, f"{P8}{test}", f"--dockerfile={path}"], limit=600, cwd=ROOT)
 
 
+@pytest.mark.parametrize(
+    ("edit", "where", "message"),
+    [
+        (
+            (
+                "WORKDIR /app\n",
+                "WORKDIR /app\nCOPY --from=registry.invalid/tool:1 /tool /tool\n",
+            ),
+            "Dockerfile:3",
+            "files are taken from the image 'registry.invalid/tool:1', which cannot be had",
+        ),
+        (
+            (
+                "rust:1.85-slim-bookworm AS base\n",
+                "registry.invalid/cargo-chef:1 AS base\nRUN cargo chef --version\n",
+            ),
+            "Dockerfile:2",
+            "the image 'registry.invalid/cargo-chef:1' cannot be had, and what stands in for it "
+            "has no `cargo chef`",
+        ),
+        (
+            ("COPY Cargo.toml Cargo.lock ./\n", "COPY lambda/Cargo.toml lambda/Cargo.lock ./\n"),
+            "",
+            "no generated project fits",
+        ),
+    ],
+)
+def test_what_nothing_can_stand_in_for_is_told_apart_from_a_violation(
+    tmp_path: Path, engine: Engine, edit: tuple[str, str], where: str, message: str
+) -> None:
+    old, new = edit
+    path = tmp_path / "Dockerfile"
+    text = PLAIN.replace("COPY src ", "COPY lambda/src ") if "lambda" in new else PLAIN
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    done = pytest_run("--dockerfile", str(path), "--engine", engine.url, "-n0")
+    assert done.status == 4, done.out
+    assert message in done.out
+    assert where in done.out
+    assert "Traceback" not in done.out
+
+
 def test_a_dockerfile_of_another_frontend_is_built_on_an_engine_that_reads_it() -> None:
     """Heredocs and `--link`, a `# syntax=` line out of reach, a base that runs as nonroot."""
     done = pytest_p8(ROOT / "fixtures" / "dockerfiles" / "newer" / "heredocs.Dockerfile")

@@ -20,7 +20,7 @@ from harness.judging.judge import Judge
 from harness.judging.report import PropertyViolation
 from harness.model import EditClass
 from harness.scenario import Workspace
-from harness.strategies import Plan, Step
+from harness.strategies import Plan, Step, each_source_restored, richest, tree_of
 from properties import records
 from properties import test_p1_layer_caching as p1
 from properties import test_p5_dependency_invalidation as p5
@@ -121,6 +121,39 @@ def test_a_good_dockerfile_passes(
     workspace = open_workspace(path)
     JUDGES[property_id](course(COURSES[property_id]), workspace, judge=judge_of(path, property_id))
     assert len(workspace.observations) > len(COURSES[property_id])
+
+
+def restored(path: Path, engine: Engine, say: Callable[[str], None]) -> None:
+    """Judge P5's fixed series for a Dockerfile: each kind of source, restored with an old date."""
+    loaded = subject.load(path, scripts=FIXTURES)
+    loaded = replace(loaded, options=replace(loaded.options, network="none"))
+    plan = each_source_restored(richest(loaded.shape, loaded.binary))
+    with (
+        scenario.prepare(engine, loaded, say=say) as bench,
+        bench.workspace(tree_of(plan.start), isolated=True) as workspace,
+    ):
+        p5.judge_plan(plan, workspace, judge=judge_of(path, "P5"))
+        assert len(workspace.observations) == len(plan.steps) + 1
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name.removesuffix(".Dockerfile"))
+def test_a_good_dockerfile_sees_restored_sources(
+    path: Path, engine: Engine, say: Callable[[str], None]
+) -> None:
+    restored(path, engine, say)
+
+
+def test_a_build_script_that_is_restored_and_not_touched_is_stale(
+    tmp_path: Path, engine: Engine, say: Callable[[str], None]
+) -> None:
+    text = (FIXTURES / "good" / "cache-mount.Dockerfile").read_text()
+    everything = "find . -path ./target -prune -o -name '*.rs'"
+    assert text.count(everything) == 1
+    path = tmp_path / "Dockerfile"
+    path.write_text(text.replace(everything, "find src -name '*.rs'"))
+    with pytest.raises(PropertyViolation, match=r"build\.rs: passes 1 → 2") as caught:
+        restored(path, engine, say)
+    assert "The image's program is not that of the current source." in str(caught.value)
 
 
 def test_every_property_judged_here_has_a_negative_control() -> None:

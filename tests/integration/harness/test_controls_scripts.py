@@ -115,12 +115,15 @@ def check_p4(bench: Bench, broken: Regression | None) -> None:
     ):
         p4.judge_trees([{"a": File(b"one")}, {"a": File(b"two")}], b"123", dev, judge=judge)
         p4.judge_lock(p4.LOCK.format(name="app", version="0.0.9"), dev, judge=judge)
+        p4.judge_made_anew(dev, judge=judge)
 
 
 def check_p6(bench: Bench, broken: Regression | None) -> None:
     with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as scripts:
         p6.judge_plan(one_edit(), scripts, judge=judge_of("P6", bench))
-        p6.judge_error(PROJECT, "dev", scripts, judge=judge_of("P6", bench))
+    for mode in ("dev", "prod"):
+        with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as scripts:
+            p6.judge_mode(PROJECT, mode, scripts, judge=judge_of("P6", bench))
 
 
 def check_p7(bench: Bench, broken: Regression | None) -> None:
