@@ -19,7 +19,7 @@ from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
 
 _BINARY = re.compile(
-    r"(?:/(?:release|debug|lambda|cargo/bin)/|--bin[ =]"
+    r"(?:/(?:release|debug|cargo/bin|lambda(?=/[^\s/]+/bootstrap\b))/|--bin[ =]"
     r"|\btarget/(?:[^\s/]+/)?\$\{?\w+\}?/(?!release/|debug/))"
     r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
 )
@@ -28,23 +28,11 @@ OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtim
 """Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
 NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
 _MEMBER = re.compile(r"(?:\./)?([\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
-_LOOKING = {
-    "[",
-    "cat",
-    "cp",
-    "echo",
-    "grep",
-    "head",
-    "ls",
-    "rustc",
-    "rustup",
-    "set",
-    "test",
-    "true",
-}
+_LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
 """Programs that compile no project, whatever a RUN has mounted."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
+_ANOTHER_CRATE = b'[package]\nname = "another"\nversion = "0.1.0"\nedition = "2021"\n'
 _CONTENTS = {
     ".cargo/config": b"# nothing is set\n",
     ".cargo/config.toml": b"# nothing is set\n",
@@ -108,7 +96,6 @@ def _shape(parsed: Dockerfile) -> Shape:
     if any(_is_whole(source) for source in early):
         return Shape()
     whole = any(_is_whole(source) for source in reached)
-
     members = listed_members(parsed)
     making = run_texts(parsed)
 
@@ -126,8 +113,14 @@ def _shape(parsed: Dockerfile) -> Shape:
 
 
 def listed_members(parsed: Dockerfile) -> tuple[str, ...]:
-    """Return the directories whose manifests are named, in the order in which they are."""
-    found = (_MEMBER.fullmatch(source) for source in _context_sources(parsed))
+    """Return the directories whose manifests are named, in the order in which they are.
+
+    None are where the root has a source of its own by name: then it is the package that is built.
+    """
+    sources = list(_context_sources(parsed))
+    if any(re.match(r"(\./)?src(/|$)", source) for source in sources):
+        return ()
+    found = (_MEMBER.fullmatch(source) for source in sources)
     return tuple(dict.fromkeys(match[1] for match in found if match is not None))
 
 
@@ -152,18 +145,17 @@ def required(parsed: Dockerfile) -> Tree:
     a directory.
     """
     found: dict[str, File] = {}
+    members = listed_members(parsed)
     for source in _context_sources(parsed):
         path = posixpath.normpath(f"/{source}").lstrip("/")
-        if (
-            not path
-            or path in _ALWAYS
-            or _MEMBER.fullmatch(path)
-            or re.search(r"[*?\[$]|://", source)
-            or "<<" in source
-        ):
+        if not path or path in _ALWAYS or re.search(r"[*?\[$]|://", source) or "<<" in source:
             continue
-        name = posixpath.basename(path)
-        if path in _CONTENTS:
+        folder, _, name = path.rpartition("/")
+        if name == "Cargo.toml":
+            if folder not in members:
+                found[path] = File(_ANOTHER_CRATE)
+                found[f"{folder}/src/lib.rs"] = File(b"")
+        elif path in _CONTENTS:
             found[path] = File(_CONTENTS[path])
         elif name == ".cargo":
             found[f"{path}/config.toml"] = File(_CONTENTS[".cargo/config.toml"])
@@ -313,7 +305,7 @@ def _only_looked_into(instruction: Instruction, mount: Mount) -> bool:
     commands = shell.commands_of(instruction)
     target = (mount.target or "").rstrip("/")
     whole = (target, f"{target}/", f"{target}/.", f"{target}/*")
-    return all(command.program in _LOOKING for command in commands) and not any(
+    return all(_LOOKING.fullmatch(command.program) for command in commands) and not any(
         word in whole for command in commands if command.program == "cp" for word in command.words
     )
 

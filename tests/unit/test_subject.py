@@ -35,6 +35,9 @@ def test_a_dockerfile_that_copies_by_name_gets_a_package_of_that_shape() -> None
         ("COPY --from=rust /w/target/release/deps/x /y", "app", {}),
         ("RUN cargo install --path .\nCOPY --from=rust /usr/local/cargo/bin/job /job", "job", {}),
         ("RUN cargo build --release --bin worker", "worker", {}),
+        ("COPY --from=rust /home/lambda/target/release/bootstrap /", "bootstrap", {}),
+        ("RUN cargo lambda build && cp target/lambda/job/bootstrap /", "job", {}),
+        ("RUN cargo lambda build\nCOPY --from=rust /w/target/lambda/api/bootstrap /", "api", {}),
         ("ARG APP_NAME=hello\nRUN cp ./target/release/$APP_NAME /bin/server", "hello", {}),
         ("ENV APP=one\nRUN cp /t/release/${APP} /one", "one", {}),
         ("ARG NAME\nRUN cp target/release/${NAME} /x", "app", {"NAME": "app"}),
@@ -394,3 +397,10 @@ def test_a_context_that_is_only_looked_into_brings_no_source() -> None:
     assert fitting.shape(dockerfile.parse(text)) == fitting.shape(dockerfile.parse(STUB))
     takes = text.replace("cp /c/x .", "cp -a /c/. .")
     assert fitting.shape(dockerfile.parse(takes)) == Shape()
+
+
+def test_a_crate_beside_the_package_is_no_member_and_yet_there() -> None:
+    text = STUB.replace("COPY src", "COPY fuzz/Cargo.toml fuzz/\nCOPY src")
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT)
+    assert made.shape.members == ()
+    assert set(made.required) == {"fuzz/Cargo.toml", "fuzz/src/lib.rs"}
