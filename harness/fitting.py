@@ -47,10 +47,12 @@ _CONTENTS = {
 class Shape:
     """What kinds of generated projects the Dockerfile can build.
 
-    `members` are the directories of a workspace whose manifests it lists one by one, `programs`
-    those of them that it makes a main.rs for.
+    `package` is one with its source in the root's `src`, `workspace` one of `crates/*`. `members`
+    are the directories of a workspace whose manifests it lists one by one, `programs` those of them
+    that it makes a main.rs for.
     """
 
+    package: bool = True
     workspace: bool = True
     vendored: bool = True
     build_script: bool = True
@@ -102,8 +104,10 @@ def _shape(parsed: Dockerfile) -> Shape:
     def has(name: str, sources: Iterable[str] = early) -> bool:
         return any(re.match(rf"(\./)?{name}", source) for source in sources)
 
+    workspace = has("crates") or has(r"\*\*/Cargo")
     return Shape(
-        workspace=has("crates") or has(r"\*\*/Cargo"),
+        package=whole or has(r"src(/|$)", reached) or not workspace,
+        workspace=workspace,
         vendored=has("vendor") and has(r"\.cargo"),
         build_script=whole or has(r"build\.?r?", reached),
         toolchain=whole or has(r"(\S*/)?rust-toolchain", reached),

@@ -119,11 +119,12 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
         Dependency(name, loud=draw(st.booleans()))
         for name in draw(st.lists(st.sampled_from(names), max_size=dependencies, unique=True))
     )
-    workspace = bool(shape.members) or (shape.workspace and draw(st.booleans()))
+    plain = plainest(shape, binary)
+    workspace = plain.workspace or (shape.workspace and draw(st.booleans()))
     uses = tuple(crate.name for crate in crates)
     others = _other_members(shape, binary) if workspace else ()
     member = replace(
-        plainest(shape, binary).members[0],
+        plain.members[0],
         answer=draw(st.integers(1, 99)),
         modules=(("one", 1),) if draw(st.booleans()) else (),
         build_script=1 if shape.build_script and draw(st.booleans()) else None,
@@ -143,9 +144,10 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
 def plainest(shape: Shape, binary: str) -> Blueprint:
     """Return the smallest project that the Dockerfile can build: nothing in it but `binary`."""
     place = shape.program_member(binary)
+    workspace = bool(place) or not shape.package
     member = Member(place.rpartition("/")[2] or binary, binaries=(binary,), place=place)
-    others = _other_members(shape, binary) if place else ()
-    return Blueprint(members=(member, *others), workspace=bool(place))
+    others = _other_members(shape, binary) if workspace else ()
+    return Blueprint(members=(member, *others), workspace=workspace)
 
 
 def richest(shape: Shape, binary: str) -> Blueprint:
@@ -160,13 +162,15 @@ def richest(shape: Shape, binary: str) -> Blueprint:
         libraries=tuple(other.name for other in plain.members[1:] if not other.binaries),
     )
     members = (first, *plain.members[1:])
-    return replace(plain, members=members, dependencies=(Dependency("alpha"),))
+    toolchain = 1 if shape.toolchain else None
+    return replace(plain, members=members, dependencies=(Dependency("alpha"),), toolchain=toolchain)
 
 
-def each_source_restored(start: State) -> Plan:
-    """Return the plan that changes each kind of source in turn, goes back, and bumps a dependency.
+def each_file_in_turn(start: State) -> Plan:
+    """Return the plan that changes each kind of source, goes back, and changes what is no source.
 
-    All that is written is as old as a restored file, so that whoever goes by dates overlooks it.
+    Sources get the date of a restored file, so that whoever goes by dates overlooks them. Then the
+    lock file changes alone, and the toolchain file.
     """
     states, steps = [start], []
     for edit_class, choice in (
@@ -179,8 +183,10 @@ def each_source_restored(start: State) -> Plan:
         states += [after for _, after in made]
     edit, after = _back(states[-1], start)
     steps.append(Step(edit, after, old=True, back_to=0))
-    bumped = _changes(EditClass.DEPENDENCY_BUMP, after)[:1]
-    return Plan(start, (*steps, *(Step(edit, after) for edit, after in bumped)))
+    for edit_class in (EditClass.LOCK, EditClass.TOOLCHAIN):
+        for edit, after in _changes(edit_class, steps[-1].after)[:1]:
+            steps.append(Step(edit, after))
+    return Plan(start, tuple(steps))
 
 
 def _other_members(shape: Shape, binary: str) -> tuple[Member, ...]:

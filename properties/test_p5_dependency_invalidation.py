@@ -24,7 +24,7 @@ from harness.strategies import (
     Plan,
     State,
     Step,
-    each_source_restored,
+    each_file_in_turn,
     richest,
     tree_of,
 )
@@ -82,12 +82,14 @@ def test_exactly_what_changed_is_compiled_and_the_binary_is_of_the_current_sourc
         judge_plan(plan, workspace, judge=judge)
 
 
-def test_sources_that_are_restored_with_old_dates_are_seen(
+def test_each_file_that_counts_is_seen_whatever_its_date(
     project_bench: Bench, subject: Subject, tally: Tally, judge: Judge
 ) -> None:
-    """Program, library and build script in turn, each as old as a restored file; then all back."""
+    """Program, library and build script in turn, each as old as a restored file; then all back,
+    and lock and toolchain file by themselves.
+    """
     start = start_of(subject, richest(subject.shape, subject.binary))
-    plan = each_source_restored(start)
+    plan = each_file_in_turn(start)
     with tally.scenario(), project_bench.workspace(tree_of(start), isolated=True) as workspace:
         judge_plan(plan, workspace, judge=judge)
 

@@ -404,3 +404,14 @@ def test_a_crate_beside_the_package_is_no_member_and_yet_there() -> None:
     made = subject.describe(dockerfile.parse(text), scripts=ROOT)
     assert made.shape.members == ()
     assert set(made.required) == {"fuzz/Cargo.toml", "fuzz/src/lib.rs"}
+
+
+def test_a_dockerfile_that_takes_crates_and_no_source_of_the_root_gets_workspaces_alone() -> None:
+    text = STUB.replace("COPY src ./src", "COPY crates crates").replace(
+        "COPY Cargo.toml", "COPY crates crates\nCOPY Cargo.toml", 1
+    )
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT)
+    assert (made.shape.package, made.shape.workspace) == (False, True)
+    plain = plainest(made.shape, made.binary)
+    assert plain.workspace
+    assert "crates/app/src/main.rs" in render(plain).tree

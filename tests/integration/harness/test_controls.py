@@ -20,7 +20,7 @@ from harness.judging.judge import Judge
 from harness.judging.report import PropertyViolation
 from harness.model import EditClass
 from harness.scenario import Workspace
-from harness.strategies import Plan, Step, each_source_restored, richest, tree_of
+from harness.strategies import Plan, Step, each_file_in_turn, richest, tree_of
 from properties import records
 from properties import test_p1_layer_caching as p1
 from properties import test_p5_dependency_invalidation as p5
@@ -127,7 +127,7 @@ def restored(path: Path, engine: Engine, say: Callable[[str], None]) -> None:
     """Judge P5's fixed series for a Dockerfile: each kind of source, restored with an old date."""
     loaded = subject.load(path, scripts=FIXTURES)
     loaded = replace(loaded, options=replace(loaded.options, network="none"))
-    plan = each_source_restored(richest(loaded.shape, loaded.binary))
+    plan = each_file_in_turn(richest(loaded.shape, loaded.binary))
     with (
         scenario.prepare(engine, loaded, say=say) as bench,
         bench.workspace(tree_of(plan.start), isolated=True) as workspace,
