@@ -32,7 +32,8 @@ PACKAGE, ZIP = Path("lambda-package/bootstrap"), Path("lambda-deployment.zip")
 IMAGE_BUILD = re.compile(r"^(#\d+ \S|Step \d+/\d+ :)|load build definition", re.MULTILINE)
 """What builders of images say, whichever they are and however little of it is shown."""
 IMAGE_BUILD_CALL = re.compile(
-    r"(-\S+ )*((buildx|builder) )?(build|bake)\b|.*\bcompose\b.* (--)?build\b"
+    r"(-\S+ ([^-\s]\S* )?)*?(((buildx|builder|image) )?(build|bake)\b"
+    r"|compose (-\S+ ([^-\s]\S* )?)*?(build\b|(create|run|up) (.* )?--build\b))"
 )
 """What docker is called with to build an image, whatever is shown of it."""
 EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)

@@ -9,6 +9,7 @@ from harness.judging import report
 from harness.judging.report import Row, Violation
 from harness.model import BuildObservation, Outcome, Vertex
 from properties import test_p5_dependency_invalidation as p5
+from properties import test_p6_build_modes as p6
 
 TEXT = """\
 FROM rust AS base
@@ -136,3 +137,26 @@ def test_a_program_of_another_source_is_told_from_other_crates_and_another_profi
     printed: str, hint: str
 ) -> None:
     assert p5.hint_for(printed, "app answer=7 ALPHA-1.0.0 checked=false") == hint
+
+
+@pytest.mark.parametrize(
+    ("words", "builds"),
+    [
+        ("build .", True),
+        ("buildx build --quiet --load .", True),
+        ("--context here buildx bake", True),
+        ("-H tcp://x image build .", True),
+        ("compose -f dev.yml build dev", True),
+        ("compose up --detach --build", True),
+        ("compose -f dev.yml exec dev cargo build", False),
+        ("compose run dev cargo build", False),
+        ("exec box cargo build --locked", False),
+        ("--debug exec box cargo build", False),
+        ("image inspect build", False),
+        ("ps --filter name=build", False),
+    ],
+)
+def test_a_call_of_docker_that_builds_an_image_is_told_by_its_words(
+    words: str, builds: bool
+) -> None:
+    assert (p6.IMAGE_BUILD_CALL.match(words) is not None) is builds
