@@ -316,7 +316,9 @@ def pytest_runtest_makereport(
     if report.when == "call":
         item.layerproof_report = report  # type: ignore[attr-defined]
     raised = call.excinfo.value if call.excinfo is not None else None
-    if isinstance(raised, requests.exceptions.ConnectionError):
+    engine = getattr(item, "funcargs", {}).get("engine")
+    lost = isinstance(raised, requests.exceptions.ConnectionError)
+    if lost and engine is not None and not engine.answers():
         raised = EnvironmentLacksError(
             "the engine stopped answering", context=(str(raised),), hint="see the engine's own log"
         )

@@ -19,7 +19,8 @@ from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
 
 _BINARY = re.compile(
-    r"(?:/(?:release|debug|cargo/bin|lambda(?=/[^\s/]+/bootstrap\b))/|--bin[ =]"
+    r"(?:/(?:release|debug|cargo/bin|(?<=target/)lambda|lambda(?=/[^\s/]+/bootstrap\b))/"
+    r"|--bin[ =]"
     r"|\btarget/(?:[^\s/]+/)?\$\{?\w+\}?/(?!release/|debug/))"
     r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
 )
@@ -27,7 +28,7 @@ _BINARY = re.compile(
 OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
 """Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
 NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
-_MEMBER = re.compile(r"(?:\./)?([\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
+_MEMBER = re.compile(r"([\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
 """Programs that compile no project, whatever a RUN has mounted."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
@@ -83,6 +84,7 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING) -> Shape:
 
     return replace(
         made,
+        package=made.package and (sent("src/main.rs") or not made.workspace),
         workspace=made.workspace and sent("crates/a/Cargo.toml", "crates/a/src/lib.rs"),
         vendored=made.vendored and sent("vendor/a/src/lib.rs", ".cargo/config.toml"),
         build_script=made.build_script and sent("build.rs"),
@@ -102,11 +104,12 @@ def _shape(parsed: Dockerfile) -> Shape:
     making = run_texts(parsed)
 
     def has(name: str, sources: Iterable[str] = early) -> bool:
-        return any(re.match(rf"(\./)?{name}", source) for source in sources)
+        return any(re.match(name, source) for source in sources)
 
-    workspace = has("crates") or has(r"\*\*/Cargo")
+    source = has(r"src(/|$)", reached)
+    workspace = (has("crates") or has(r"\*\*/Cargo")) and not source
     return Shape(
-        package=whole or has(r"src(/|$)", reached) or not workspace,
+        package=whole or source or not workspace,
         workspace=workspace,
         vendored=has("vendor") and has(r"\.cargo"),
         build_script=whole or has(r"build\.?r?", reached),
@@ -119,10 +122,13 @@ def _shape(parsed: Dockerfile) -> Shape:
 def listed_members(parsed: Dockerfile) -> tuple[str, ...]:
     """Return the directories whose manifests are named, in the order in which they are.
 
-    None are where the root has a source of its own by name: then it is the package that is built.
+    None are where the root has a source of its own, or a stand-in for one, by name: then it is the
+    package that is built.
     """
     sources = list(_context_sources(parsed))
-    if any(re.match(r"(\./)?src(/|$)", source) for source in sources):
+    if any(re.match(r"src(/|$)", source) for source in sources):
+        return ()
+    if re.search(r"(?<![\w./-])(\./)?src/(main|lib)\.rs", run_texts(parsed)):
         return ()
     found = (_MEMBER.fullmatch(source) for source in sources)
     return tuple(dict.fromkeys(match[1] for match in found if match is not None))
@@ -133,8 +139,8 @@ def project_elsewhere(parsed: Dockerfile) -> str | None:
 
     None where an instruction may take the root's Cargo.toml, by name or with others.
     """
-    sources = [source.removeprefix("./") for source in _context_sources(parsed)]
-    taken = (_is_whole(s) or re.fullmatch(r"(\*\*/)?[C*\[]\S*|\S*\$\S*", s) for s in sources)
+    sources = list(_context_sources(parsed))
+    taken = (_is_whole(s) or re.fullmatch(r"(\*\*/)?[C*?\[]\S*|\S*\$\S*", s) for s in sources)
     return None if any(taken) else next(iter(sources), None)
 
 
@@ -295,13 +301,18 @@ def _context_sources(
         if until is not None and instruction.line > until:
             return
         if instruction.keyword in {"COPY", "ADD"} and instruction.flag("from") is None:
-            yield from instructions.transfer_of(instruction).sources
+            yield from map(_from_root, instructions.transfer_of(instruction).sources)
         elif instruction.keyword == "RUN":
             for mount in instructions.mounts_of(instruction):
                 if mount.kind == "bind" and mount.from_stage is None:
                     if used and _only_looked_into(instruction, mount):
                         continue
-                    yield mount.source or "."
+                    yield _from_root(mount.source or ".")
+
+
+def _from_root(source: str) -> str:
+    """Return a path of the context as it is written most plainly: all start at its root."""
+    return source.removeprefix("./").lstrip("/") or "."
 
 
 def _only_looked_into(instruction: Instruction, mount: Mount) -> bool:

@@ -5,10 +5,12 @@ None of it comes with a generated project, so it has to be there before one is b
 
 from __future__ import annotations
 
+import re
+
 from harness.fitting import run_texts
 from harness.model import Dockerfile
 from harness.parsing import instructions
-from harness.structure import shell
+from harness.structure import shell, stagegraph
 from harness.structure.compiles import subcommand
 
 _FETCHING = {"apk", "apt", "apt-get", "curl", "dnf", "microdnf", "rustup", "wget", "yum"}
@@ -31,26 +33,34 @@ def downloads(parsed: Dockerfile) -> bool:
     )
 
 
-def brought_along(parsed: Dockerfile) -> dict[str, int]:
+def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
     """Return the subcommands of cargo that an image has to bring, and the line of their first call.
 
-    That is what cargo itself has not and no RUN installs.
+    That is what cargo itself has not and no RUN installs or fetches; `root` is the index of the
+    stage that starts from the image.
     """
     found: dict[str, int] = {}
     texts = run_texts(parsed)
-    for stage in parsed.stages:
-        for instruction in (i for i in stage.instructions if i.keyword == "RUN"):
-            for command in shell.commands_of(instruction):
-                verb = subcommand(command)[0].partition(" ")[0]
-                if verb in _WRAPPERS and f"cargo-{verb}" not in texts:
-                    found.setdefault(f"cargo {verb}", instruction.line)
+    graph = stagegraph.of(parsed)
+    for step in (s for steps in graph.steps for s in steps if graph.chain(s.stage)[0] == root):
+        for command in step.commands:
+            verb = subcommand(command)[0].partition(" ")[0]
+            fetched = rf"cargo-{verb}|(curl|wget)\b.*{verb}"
+            if verb in _WRAPPERS and not re.search(fetched, texts):
+                found.setdefault(f"cargo {verb}", step.instruction.line)
     return found
 
 
-def images(parsed: Dockerfile) -> dict[str, int]:
-    """Return the images that COPY and RUN take files from, and the line of the first that does."""
+def images(parsed: Dockerfile, target: str | None = None) -> dict[str, int]:
+    """Return the images that the stages of a build take files from, and the line that first does.
+
+    `target` is the stage that is built, None for the last.
+    """
     found: dict[str, int] = {}
-    for instruction in (i for stage in parsed.stages for i in stage.instructions):
+    last = parsed.stage(target or "") or parsed.stages[-1]
+    needed = stagegraph.of(parsed).reached_from(last.index)
+    stages = (stage for stage in parsed.stages if stage.index in needed)
+    for instruction in (i for stage in stages for i in stage.instructions):
         names = [instruction.flag("from")] if instruction.keyword in {"COPY", "ADD"} else []
         if instruction.keyword == "RUN":
             names = [mount.from_stage for mount in instructions.mounts_of(instruction)]

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import docker
+import requests
 
 from harness import cache, engine, fitting, subject
 from harness.brief import Brief
@@ -39,7 +40,8 @@ from harness.running import bases, builder, images, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60
-DID_NOT_START = "(the container did not start"
+DID_NOT_RUN = "(the container did not "
+"""How `run` begins where the program was not run to its end, and so said nothing that counts."""
 NOTHING_CHANGED = "nothing that it reads has changed since an earlier build"
 
 E = TypeVar("E", Entry, Entry | None)
@@ -232,7 +234,11 @@ class Workspace:
             made.wait(timeout=RUN_SECONDS)
             return made.logs().decode(errors="replace")
         except docker.errors.APIError as error:
-            return f"{DID_NOT_START}: {error.explanation})"
+            return f"{DID_NOT_RUN}start: {error.explanation})"
+        except requests.exceptions.RequestException:  # so docker-py says that a wait was too long
+            if not self.bench.engine.answers():
+                raise
+            return f"{DID_NOT_RUN}end within {RUN_SECONDS} s)"
         finally:
             made.remove(force=True)
             self.bench.ledger.run_seconds += time.monotonic() - started

@@ -145,7 +145,8 @@ def plainest(shape: Shape, binary: str) -> Blueprint:
     """Return the smallest project that the Dockerfile can build: nothing in it but `binary`."""
     place = shape.program_member(binary)
     workspace = bool(place) or not shape.package
-    member = Member(place.rpartition("/")[2] or binary, binaries=(binary,), place=place)
+    name = _package_at(place, shape) if place else binary
+    member = Member(name, binaries=(binary,), place=place)
     others = _other_members(shape, binary) if workspace else ()
     return Blueprint(members=(member, *others), workspace=workspace)
 
@@ -197,8 +198,15 @@ def _other_members(shape: Shape, binary: str) -> tuple[Member, ...]:
         Member(name, answer=2, place=place, binaries=(name,) if place in shape.programs else ())
         for place in shape.members
         if place != shape.program_member(binary)
-        for name in [place.rpartition("/")[2]]
+        for name in [_package_at(place, shape)]
     )
+
+
+def _package_at(place: str, shape: Shape) -> str:
+    """Return what the package of a listed member is called: as its directory, if no other is."""
+    name = place.rpartition("/")[2]
+    same = [other for other in shape.members if other.rpartition("/")[2] == name]
+    return name if len(same) == 1 else place.replace("/", "-")
 
 
 @st.composite

@@ -35,6 +35,7 @@ EACH_IN_TURN = [
     for troubles in (
         (ContainerEvent.PAUSED,),
         (ContainerEvent.KILLED,),
+        (ContainerEvent.REMOVED,),
         (ContainerEvent.RECREATED,),
         (ContainerEvent.VOLUMES_REMOVED,),
         (ContainerEvent.PAUSED, ContainerEvent.STOP),

@@ -17,7 +17,7 @@ from harness.judging.foundation import among, dependencies, keeps_compiled_crate
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
-from harness.scenario import DID_NOT_START, Bench, Workspace
+from harness.scenario import DID_NOT_RUN, Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
     SOURCE_EDITS,
@@ -61,7 +61,7 @@ STALE = (
     "A stub or an old output was taken for newer than the source: touch the sources before the "
     "final build, or remove what the stub left."
 )
-NOT_STARTED = "The program could not be run at all: P8 judges what an image needs to start."
+NOT_RUN = "The program could not be run to its end: P8 judges what an image needs to start."
 OTHER_PROFILE = (
     "The program was compiled with another profile than the manifest's release: build with "
     "--release and copy from target/release."
@@ -273,8 +273,8 @@ def expect_truth(
 
 def hint_for(printed: str, expected: str) -> str:
     """Return where to look, by the words of a program's line that differ from what is expected."""
-    if printed.startswith(DID_NOT_START):
-        return NOT_STARTED
+    if printed.startswith(DID_NOT_RUN):
+        return NOT_RUN
     words, wanted = printed.split(" "), expected.split(" ")
     differing = [w for n, w in enumerate(wanted) if n >= len(words) or words[n] != w]
     kinds = {re.split(r"\W", word)[0].lower() for word in differing}

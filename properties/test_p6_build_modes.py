@@ -33,7 +33,7 @@ IMAGE_BUILD = re.compile(r"^(#\d+ \S|Step \d+/\d+ :)|load build definition", re.
 """What builders of images say, whichever they are and however little of it is shown."""
 IMAGE_BUILD_CALL = re.compile(
     r"(-\S+ ([^-\s]\S* )?)*?(((buildx|builder|image) )?(build|bake)\b"
-    r"|compose (-\S+ ([^-\s]\S* )?)*?(build\b|(create|run|up) (.* )?--build\b))"
+    r"|compose (-\S+ ([^-\s]\S* )?)*?(build\b|((create|up) (.* )?|run (-\S+ )*)--build\b))"
 )
 """What docker is called with to build an image, whatever is shown of it."""
 EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)

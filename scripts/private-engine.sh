@@ -186,7 +186,7 @@ stop_engine() { # NAME; with the lock held
   clear_leftovers "$name"
   rm -f "$(engine_dir "$name")/owner"
   if [ -e "$(engine_dir "$name")/ephemeral" ]; then
-    put_data_away "$name" && delete_data
+    put_data_away "$name" && delete_data "$name"
   elif has_more_layers "$name" "$MOST_LAYERS"; then
     put_data_away "$name" && delete_data_meanwhile
   fi
@@ -204,15 +204,12 @@ put_data_away() {
   [ ! -d "$dir" ] || mv "$dir" "${dir%/*}/.gone-$1-$$"
 }
 
-# delete_data: what was put away, by this call or by one that was cut short.
+# delete_data NAME: what this call has put away.
 delete_data() {
-  local gone
-  for gone in "$(engines_dir)"/.gone-*; do
-    [ ! -d "$gone" ] || flock "$gone" rm -rf --one-file-system "$gone"
-  done
+  rm -rf --one-file-system "$(engines_dir)/.gone-$1-$$"
 }
 
-# delete_data_meanwhile: beside whatever comes next, and without the locks of this call. Tens of thousands of files take a
+# delete_data_meanwhile: all that was put away, by a call that was cut short too, beside whatever comes next, and without the locks of this call. Tens of thousands of files take a
 # minute, and nobody waits for them.
 delete_data_meanwhile() {
   local gone
@@ -223,7 +220,7 @@ delete_data_meanwhile() {
 
 remove_engine() { # NAME; with the lock held
   stop_engine "$1" || return
-  put_data_away "$1" && delete_data
+  put_data_away "$1" && delete_data "$1"
 }
 
 sweep_engine() { # NAME; with the lock held

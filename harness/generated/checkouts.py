@@ -115,6 +115,8 @@ def locked(now: Checkout) -> frozenset[str]:
 
 def apply(edit_class: EditClass, now: Checkout, choice: int) -> tuple[Edit, Checkout] | None:
     """Return an edit of the class and the state after it; None where it does not apply."""
+    if edit_class not in CLASSES:
+        return None
     if edit_class is EditClass.NOTHING:
         return Edit(edit_class, "nothing"), now
     if edit_class is EditClass.MTIME:

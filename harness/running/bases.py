@@ -56,7 +56,7 @@ def resolve(
     stand in for.
     """
     parsed, arguments = under_test.dockerfile, under_test.options.build_args
-    for image, line in outside.images(parsed).items():
+    for image, line in outside.images(parsed, under_test.options.target).items():
         _expect_there(on, image, where=f"{parsed.path}:{line}", say=say)
     named = subject.bases(parsed, arguments)
     compiling = {image for index, image in named.items() if subject.compiles(parsed, index)}
@@ -66,7 +66,7 @@ def resolve(
         image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
         if image != wanted:
             if builds:
-                _expect_no_tools_of(wanted, parsed)
+                _expect_no_tools_of(wanted, parsed, index)
             image = dressed(on, image, wanted, root=root)
         if builds and under_test.project is None:
             image = with_registry(on, image, root=root, say=say)
@@ -89,9 +89,9 @@ def _expect_there(on: Engine, image: str, *, where: str, say: Callable[[str], No
         ) from error
 
 
-def _expect_no_tools_of(image: str, parsed: Dockerfile) -> None:
-    """Raise EnvironmentLacksError where the build needs tools that only that image brings."""
-    for tool, line in outside.brought_along(parsed).items():
+def _expect_no_tools_of(image: str, parsed: Dockerfile, stage: int) -> None:
+    """Raise EnvironmentLacksError where what is built upon it needs tools that only it brings."""
+    for tool, line in outside.brought_along(parsed, stage).items():
         raise EnvironmentLacksError(
             f"the image {image!r} cannot be had, and what stands in for it has no `{tool}`",
             where=f"{parsed.path}:{line}",

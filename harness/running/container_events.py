@@ -35,7 +35,6 @@ class ContainerEvent(enum.Enum):
 
 
 COMMANDS = {
-    ContainerEvent.BUILD: ("build",),
     ContainerEvent.START: ("start",),
     ContainerEvent.STOP: ("stop",),
     ContainerEvent.RESTART: ("restart",),

@@ -139,7 +139,7 @@ class Scripted:
         calls, noting = folder / "calls", folder / "docker"
         calls.write_text("")
         noting.write_text(
-            f'#!/bin/sh\nprintf "%s\\n" "$*" >>{shlex.quote(str(calls))}\n'
+            f'#!/bin/sh\necho "$(printf "%s " "$@" | tr "\\n" " ")" >>{shlex.quote(str(calls))}\n'
             f'exec {shlex.quote(str(shutil.which("docker")))} "$@"\n'
         )
         noting.chmod(0o755)

@@ -8,6 +8,7 @@ from typing import Final
 from harness.model import Instruction
 from harness.parsing import instructions
 from harness.structure import sources
+from harness.structure.compiles import subcommand
 from harness.structure.rules import Facts, Found, Rule
 from harness.structure.shell import Command
 from harness.structure.stagegraph import Step
@@ -34,10 +35,10 @@ _UNNEEDED: Final = re.compile(
 _INSTALLING: Final = {
     **dict.fromkeys(("apt", "apt-get", "dnf", "microdnf", "yum"), ("install",)),
     "apk": ("add",),
-    "cargo": ("install", "binstall"),
     "rustup": ("add", "install"),
 }
 """What installs tools, by program: the words of which one follows it."""
+_PROJECT: Final = re.compile(r"(^|/)(Cargo\.(toml|lock|\*)|recipe\.json)$")
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
 
 
@@ -104,29 +105,34 @@ def _unneeded_before_dependencies(facts: Facts) -> Found:
 
 def _tools_after_manifests(facts: Facts) -> Found:
     """Tools are installed by a step that an edit of the project runs again."""
-    reached = toolchain_named = False
-    for step in facts.building:
-        toolchain_named = toolchain_named or any("rust-toolchain" in path for path in step.copied)
-        if step.instruction.keyword in ("COPY", "ADD"):
-            names = (*step.copied, *instructions.transfer_of(step.instruction).sources)
-            reached = reached or step.brings_source or any(map(_names_dependencies, names))
-        elif reached or step.brings_source:
-            for command in step.commands:
-                if _installs(command) and not (command.program == "rustup" and toolchain_named):
-                    words = " ".join(command.words[:3])
-                    yield step.instruction.line, f"{words} runs again after edits of the project"
-                    break
+    for number, step in enumerate(facts.building):
+        below = facts.graph.chain(step.stage)
+        before = [s for s in facts.building[:number] if s.stage in below]
+        if not (step.brings_source or any(map(_brings_project, before))):
+            continue
+        copied = [path for s in before for path in s.copied]
+        has_toolchain = any("rust-toolchain" in path or path in sources.WHOLE for path in copied)
+        for command in step.commands:
+            if _installs(command) and not (command.program == "rustup" and has_toolchain):
+                words = " ".join(command.words[:3])
+                yield step.instruction.line, f"{words} runs again after edits of the project"
+                break
 
 
-def _names_dependencies(path: str) -> bool:
-    return bool(re.search(r"(^|/)(Cargo\.(toml|lock|\*)|recipe\.json)$", path))
+def _brings_project(step: Step) -> bool:
+    """Return whether a step copies manifests, a recipe of them, or source."""
+    if step.instruction.keyword not in ("COPY", "ADD"):
+        return False
+    names = (*step.copied, *instructions.transfer_of(step.instruction).sources)
+    return step.brings_source or any(map(_PROJECT.search, names))
 
 
 def _installs(command: Command) -> bool:
     """Return whether a command installs tools, and not the project itself."""
-    wanted = _INSTALLING.get(command.program)
-    found = any(word in (wanted or ()) for word in command.words[1:4])
-    return found and not any(word.startswith("--path") for word in command.words)
+    verb, options, _ = subcommand(command)
+    if verb:
+        return verb in ("install", "binstall") and "--path" not in options
+    return any(word in _INSTALLING.get(command.program, ()) for word in command.words[1:4])
 
 
 def _volatile_above_dependencies(facts: Facts) -> Found:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from harness.parsing import instructions
 from harness.structure.rules import Facts, Found, Rule
+from harness.structure.stagegraph import Step
 
 _NO_GLIBC: Final = re.compile(r"scratch|.*distroless/static.*|(.*/)?(alpine|busybox:musl)([:@].*)?")
 _NEW_GLIBC: Final = re.compile(
@@ -16,7 +18,7 @@ _OLD_GLIBC: Final = re.compile(
     r"|(.*/)?(debian|ubuntu|centos):(buster|bullseye|10|11|18|20|focal|bionic|7).*"
     r"|.*distroless/.*debian1[01].*"
 )
-_COPIED_GLIBC: Final = re.compile(r"/ld-linux|/libc\.so|/lib(64|/[\w-]+-linux-gnu)?/?(\s|$)")
+_GLIBC: Final = re.compile(r".*/(ld-linux|libc\.so).*|/(usr/)?lib(64|/[\w-]+-linux-gnu)?/?")
 _PROCESSORS: Final = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "amd64", "amd64": "amd64"}
 _PROCESSOR: Final = re.compile(r"aarch64|arm64|x86[_-]64|amd64")
 
@@ -34,15 +36,29 @@ def _wrong_libc(facts: Facts) -> Found:
         return
     calls = [call for step in facts.builds for call in step.compiled]
     settings = " ".join(f"{k}={v}" for call in calls for k, v in call.settings.items())
-    if any(_COPIED_GLIBC.search(step.instruction.value) for step in facts.shipping):
+    if any(map(_takes_glibc, facts.shipping)) or any(map(_asks_loader, facts.building)):
         return
-    if any("ldd" in command.program for step in facts.building for command in step.commands):
-        return  # it takes along what the loader names
     if calls and not re.search(r"musl|crt-static|target=\S*\$|CARGO_BUILD_TARGET", settings):
         yield (
             facts.dockerfile.stages[facts.runtime].line,
             f"{image} has no glibc, and {base} compiles for it",
         )
+
+
+def _takes_glibc(step: Step) -> bool:
+    """Return whether a step copies the loader, libc, or the directory of both."""
+    if step.instruction.keyword != "COPY":
+        return False
+    return any(map(_GLIBC.fullmatch, instructions.transfer_of(step.instruction).sources))
+
+
+def _asks_loader(step: Step) -> bool:
+    """Return whether a step goes by what `ldd` says, as one does that takes libraries along."""
+    return any(
+        (command.program == "ldd" and command.after == "|")
+        or any("$(ldd " in word or "`ldd " in word for word in command.words)
+        for command in step.commands
+    )
 
 
 def _glibc_too_new(facts: Facts) -> Found:

@@ -10,6 +10,7 @@ from harness.errors import ProjectError
 from harness.generated import checkouts, edits
 from harness.generated.projects import WORD
 from harness.model import EditClass, File
+from harness.strategies import each_file_in_turn
 
 OFFLINE = Path(__file__).parents[2] / "fixtures" / "hello-offline"
 CHANGING = [
@@ -79,3 +80,12 @@ def test_the_program_that_is_shipped_is_the_one_that_is_edited(
         (tmp_path / "lambdas" / name / "Cargo.toml").write_text(manifest)
     (tmp_path / "lambdas" / "worker" / "src" / "bin" / "tool.rs").write_text("fn main() {}\n")
     assert checkouts.load(tmp_path, binary=binary).source == source
+
+
+def test_an_edit_that_needs_knowledge_of_the_project_is_none_of_a_real_one() -> None:
+    start = checkouts.load(OFFLINE)
+    for edit_class in set(EditClass) - set(checkouts.CLASSES):
+        assert checkouts.apply(edit_class, start, 0) is None
+    plan = each_file_in_turn(start)
+    assert [step.edit.edit_class for step in plan.steps] == [EditClass.SOURCE, EditClass.REVERT]
+    assert plan.steps[-1].after == start

@@ -130,7 +130,7 @@ def test_a_stage_upon_a_stage_is_numbered_from_its_first_instruction() -> None:
         ("app answer=6 ALPHA-1.0.0 checked=false", p5.STALE),
         ("app answer=6 ALPHA-1.1.0 checked=true", p5.STALE),
         ("", p5.STALE),
-        ("(the container did not start: permission denied)", p5.NOT_STARTED),
+        ("(the container did not start: permission denied)", p5.NOT_RUN),
     ],
 )
 def test_a_program_of_another_source_is_told_from_other_crates_and_another_profile(
@@ -150,6 +150,8 @@ def test_a_program_of_another_source_is_told_from_other_crates_and_another_profi
         ("compose up --detach --build", True),
         ("compose -f dev.yml exec dev cargo build", False),
         ("compose run dev cargo build", False),
+        ("compose run --rm dev cmake --build .", False),
+        ("compose run --rm --build dev true", True),
         ("exec box cargo build --locked", False),
         ("--debug exec box cargo build", False),
         ("image inspect build", False),

@@ -141,6 +141,14 @@ QUIET = [
     "COPY . .\nRUN cargo build -r\nFROM debian:12\nCOPY --from=b /target/release/app /app\nUSER 1\n"
     "ENTRYPOINT [\"/app\"]\n",
     "ARG BUILD_DATE\nFROM scratch\n",
+    "FROM rust:1.85 AS plan\nCOPY . .\nRUN cargo chef prepare\n"
+    "FROM rust:1.85 AS cook\nCOPY --from=plan /recipe.json .\nRUN cargo chef cook --release\n"
+    "FROM rust:1.85 AS b\nRUN apt-get update && apt-get install -y cmake\nCOPY . .\n"
+    "COPY --from=cook /target target\nRUN cargo build --release --bin install\n"
+    "FROM debian:12\nCOPY --from=b /target/release/install /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /a\nCOPY . .\nRUN rustup target add wasm32-unknown-unknown\n"
+    "RUN --mount=type=cache,target=/a/target cargo build -r && cp target/release/a /b\n"
+    "FROM debian:12\nCOPY --from=b /b /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.loc[k] build.r[s] ./\n"
     "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build --release\n"
     "COPY . .\nRUN touch src/main.rs build.rs && cargo build --release\n"
@@ -160,7 +168,8 @@ QUIET = [
     "FROM debian:12\nCOPY --from=b /app.bin /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM node:20-slim\nRUN npm ci\nUSER node\nCMD [\"node\", \"x.js\"]\n",
     "FROM debian:12\nENV KEY_FILE=/run/secrets/k SSH_AUTH_SOCK=/s CACHE_KEY=a\n"
-    "ENV DB_SECRET_ARN=arn:aws:x TOKEN_TTL_SECONDS=3 AUTH_MODE=iam PUBLIC_KEY=a\nUSER 1\n",
+    "ENV DB_SECRET_ARN=arn:aws:x TOKEN_TTL_SECONDS=3 AUTH_MODE=iam PUBLIC_KEY=a\n"
+    "ENV PARTITION_KEY=a RUST_CACHE_KEY=b TOKEN_LENGTH=3\nUSER 1\n",
     "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY rust-toolchain.toml ./\nRUN rustup show\n"
     "COPY Cargo.toml Cargo.lock ./\nRUN rustup target add wasm32-unknown-unknown\n"
     "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build --release\n"

@@ -36,6 +36,7 @@ def test_a_dockerfile_that_copies_by_name_gets_a_package_of_that_shape() -> None
         ("RUN cargo install --path .\nCOPY --from=rust /usr/local/cargo/bin/job /job", "job", {}),
         ("RUN cargo build --release --bin worker", "worker", {}),
         ("COPY --from=rust /home/lambda/target/release/bootstrap /", "bootstrap", {}),
+        ("RUN cargo lambda build && cp -r target/lambda/job/. /out", "job", {}),
         ("RUN cargo lambda build && cp target/lambda/job/bootstrap /", "job", {}),
         ("RUN cargo lambda build\nCOPY --from=rust /w/target/lambda/api/bootstrap /", "api", {}),
         ("ARG APP_NAME=hello\nRUN cp ./target/release/$APP_NAME /bin/server", "hello", {}),
@@ -350,6 +351,9 @@ def test_an_ignore_file_that_lets_little_through_leaves_little_to_draw() -> None
     only = "*\n!Cargo.toml\n!Cargo.lock\n!src/**\n"
     made = subject.describe(dockerfile.parse(text), scripts=ROOT, ignore=only)
     assert made.shape == Shape(workspace=False, vendored=False, build_script=False, toolchain=False)
+    crates = "*\n!Cargo.toml\n!Cargo.lock\n!crates\n"
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT, ignore=crates)
+    assert (made.shape.package, made.shape.workspace) == (False, True)
     more = only + "!build.rs\n!rust-toolchain.toml\n!crates/**\n"
     made = subject.describe(dockerfile.parse(text), scripts=ROOT, ignore=more)
     assert made.shape == Shape(vendored=False)
@@ -362,6 +366,8 @@ def test_an_ignore_file_that_lets_little_through_leaves_little_to_draw() -> None
         ("COPY service .", "service"),
         ("COPY . .", None),
         ("COPY ./Cargo.* ./", None),
+        ("COPY /Cargo.toml /Cargo.lock /src ./", None),
+        ("COPY ?argo.toml ./", None),
         ("COPY *.toml *.lock ./", None),
         ("COPY crates/a/Cargo.toml a/\nCOPY Cargo.toml ./", None),
         ("COPY ${PART}/Cargo.toml ./", None),
@@ -377,15 +383,20 @@ def test_a_project_in_a_folder_of_the_context_is_none_that_is_generated(
 
 def test_what_has_to_come_with_an_image_is_named_with_its_line() -> None:
     text = "FROM chef AS plan\nCOPY . .\nRUN cargo chef prepare && cargo build\n"
-    assert outside.brought_along(dockerfile.parse(text)) == {"cargo chef": 3}
+    assert outside.brought_along(dockerfile.parse(text), 0) == {"cargo chef": 3}
+    other = "FROM rust AS b\nRUN cargo build\n" + text
+    assert outside.brought_along(dockerfile.parse(other), 0) == {}
+    fetched = text.replace("COPY . .", "RUN curl -L https://x.invalid/chef.tgz | tar xz")
+    assert outside.brought_along(dockerfile.parse(fetched), 0) == {}
     installed = text.replace("COPY . .", "RUN cargo install cargo-chef")
-    assert outside.brought_along(dockerfile.parse(installed)) == {}
+    assert outside.brought_along(dockerfile.parse(installed), 0) == {}
     taken = (
         "FROM a AS one\nFROM a\nCOPY --from=one /x /\nCOPY --from=0 /x /\n"
         "COPY --from=r.invalid/i:1 /x /\n"
         "RUN --mount=type=bind,from=tools,target=/t --mount=type=cache,target=/c true\n"
     )
     assert outside.images(dockerfile.parse(taken)) == {"r.invalid/i:1": 5, "tools": 6}
+    assert outside.images(dockerfile.parse(taken), "one") == {}
 
 
 def test_a_context_that_is_only_looked_into_brings_no_source() -> None:
@@ -404,12 +415,22 @@ def test_a_crate_beside_the_package_is_no_member_and_yet_there() -> None:
     made = subject.describe(dockerfile.parse(text), scripts=ROOT)
     assert made.shape.members == ()
     assert set(made.required) == {"fuzz/Cargo.toml", "fuzz/src/lib.rs"}
+    stand_in = LISTED.replace(
+        "touch crates/core", "echo 'fn main() {}' >src/main.rs && touch crates/core"
+    )
+    assert subject.describe(dockerfile.parse(stand_in), scripts=ROOT).shape.members == ()
+
+
+def test_members_whose_directories_share_a_name_are_called_by_their_paths() -> None:
+    shape = Shape(members=("a/handler", "b/handler"), programs=("a/handler", "b/handler"))
+    names = [member.name for member in plainest(shape, "handler").members]
+    assert names == ["a-handler", "b-handler"]
 
 
 def test_a_dockerfile_that_takes_crates_and_no_source_of_the_root_gets_workspaces_alone() -> None:
-    text = STUB.replace("COPY src ./src", "COPY crates crates").replace(
-        "COPY Cargo.toml", "COPY crates crates\nCOPY Cargo.toml", 1
-    )
+    both = STUB.replace("COPY Cargo.toml", "COPY crates crates\nCOPY Cargo.toml", 1)
+    assert not subject.describe(dockerfile.parse(both), scripts=ROOT).shape.workspace
+    text = both.replace("COPY src ./src", "COPY crates crates")
     made = subject.describe(dockerfile.parse(text), scripts=ROOT)
     assert (made.shape.package, made.shape.workspace) == (False, True)
     plain = plainest(made.shape, made.binary)

@@ -193,26 +193,38 @@ def test_a_removal_that_is_cut_short_leaves_nothing_to_start_on(shell: Shell) ->
     home = shell.project / "home"
     data = home / "engines" / "one" / "data"
     data.mkdir(parents=True)
-    code = "flock() { return 1; }; put_data_away one; delete_data || :"
+    code = "rm() { return 1; }; put_data_away one; delete_data one || :"
     done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
     assert done.status == 0, done.err
     assert not data.parent.exists()
-    code = 'mkdir -p "$LAYERPROOF_HOME/engines/one"; put_data_away one; delete_data'
-    code = f"PATH=/usr/bin:/bin; {code}"
+    assert [path.name[:10] for path in (home / "engines").iterdir()] == [".gone-one-"]
+    code = "PATH=/usr/bin:/bin; delete_data_meanwhile"
     done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
-    assert (done.status, list((home / "engines").iterdir())) == (0, [])
+    assert done.status == 0, done.err
+    is_emptied(home / "engines")
 
 
 def test_what_is_deleted_meanwhile_keeps_no_lock_and_is_gone_in_the_end(shell: Shell) -> None:
     home = shell.project / "home"
     (home / "engines" / "one" / "data").mkdir(parents=True)
+    slow = shell.root / "slow"
+    slow.mkdir()
+    (slow / "rm").write_text('#!/bin/sh\nsleep 3\nexec /bin/rm "$@"\n')
+    (slow / "rm").chmod(0o755)
     code = (
-        'PATH="/usr/bin:/bin"; away() { put_data_away one; delete_data_meanwhile; }; '
+        f'PATH="{slow}:/usr/bin:/bin"; away() {{ put_data_away one; delete_data_meanwhile; }}; '
         "with_engine_lock one away; with_engine_lock one true"
     )
+    started = time.monotonic()
     done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
     assert done.status == 0, done.err
-    ends = time.monotonic() + 10
-    while list((home / "engines").iterdir()) and time.monotonic() < ends:
+    assert time.monotonic() - started < 3
+    is_emptied(home / "engines")
+
+
+def is_emptied(folder: Path) -> None:
+    """Wait for a directory to become empty."""
+    ends = time.monotonic() + 20
+    while list(folder.iterdir()) and time.monotonic() < ends:
         time.sleep(0.02)
-    assert list((home / "engines").iterdir()) == []
+    assert list(folder.iterdir()) == []
