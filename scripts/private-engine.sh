@@ -81,12 +81,13 @@ can_have_engines() {
 
 # launch NAME DOCKERD DRIVER: starts the daemon in a session of its own and returns at once.
 launch() {
-  local name="$1" dockerd="$2" driver="$3" dir
+  local name="$1" dockerd="$2" driver="$3" dir memory
   dir="$(engine_dir "$name")"
+  memory="$(take_memory "$name")"
   printf '{}\n' >"$dir/daemon.json" # without it, dockerd would read /etc/docker/daemon.json
   # Beside dockerd may lie the containerd and docker that belong to it. GOGC: a daemon that lives for one run has memory
   # to spare and two cores, perhaps, to share; collecting less often makes a build an eighth cheaper.
-  PATH="${dockerd%/*}:${dockerd%/*}/../bin:$PATH" GOGC="${GOGC:-400}" \
+  PATH="${dockerd%/*}:${dockerd%/*}/../bin:$PATH" GOGC="${GOGC:-400}" DOCKER_TMPDIR="$memory" \
     DOCKER_HOST='' setsid "$dockerd" \
     --config-file "$dir/daemon.json" --data-root "$dir/data" --exec-root "$(exec_root "$name")" \
     -H "$(engine_host "$name")" --pidfile "$(pid_file "$name")" --storage-driver "$driver" \

@@ -228,3 +228,37 @@ def is_emptied(folder: Path) -> None:
     while list(folder.iterdir()) and time.monotonic() < ends:
         time.sleep(0.02)
     assert list(folder.iterdir()) == []
+
+
+TAKES = 'mkdir -p "$(engine_dir one)"; PATH="/usr/bin:/bin"; take_memory one'
+
+
+def test_what_is_deleted_at_once_lies_in_memory_and_is_given_back(shell: Shell) -> None:
+    home = shell.project / "home"
+    code = f"PLENTY_KB=1; {TAKES}; clear_leftovers one"
+    done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
+    assert done.status == 0, done.err
+    taken = Path(done.out.strip())
+    assert taken.parent == Path("/dev/shm")  # noqa: S108 - where it lies is the point
+    assert not taken.exists()
+    assert list((home / "engines" / "one").iterdir()) == []
+
+
+def test_memory_that_is_not_plenty_is_left_alone(shell: Shell) -> None:
+    home = shell.project / "home"
+    code = f"PLENTY_KB=99999999999; {TAKES}"
+    done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
+    assert (done.status, done.out) == (0, "")
+
+
+def test_a_record_that_leads_elsewhere_removes_nothing(shell: Shell) -> None:
+    home = shell.project / "home"
+    kept = shell.project / "kept"
+    kept.mkdir()
+    (home / "engines" / "one").mkdir(parents=True)
+    for path in (str(kept), f"/dev/shm/layerproof.x/../..{kept}"):  # noqa: S108 - likewise
+        (home / "engines" / "one" / "memory").write_text(f"{path}\n")
+        code = "give_back_memory one"
+        done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
+        assert done.status == 0, done.err
+        assert kept.exists()
