@@ -40,6 +40,8 @@ from harness.running import bases, builder, images, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60
+CACHE_ARGUMENT = "CACHE_ID"
+"""What names the part of a cache mount that a build uses (docs/dockerfile.md)."""
 DID_NOT_RUN = "(the container did not "
 """How `run` begins where the program was not run to its end, and so said nothing that counts."""
 NOTHING_CHANGED = "nothing that it reads has changed since an earlier build"
@@ -86,15 +88,20 @@ class Bench(Brief):
     ) -> Iterator[Workspace]:
         """Write a project to disk for one scenario; all it made is removed with the block.
 
-        `isolated` makes its crates ones that no other scenario has compiled. `called` is the
-        basename of its directory, where it is to be the same as another's.
+        `isolated` makes its crates ones that no other scenario has compiled, and gives it a cache
+        of its own where the Dockerfile has an ARG for that: one that holds what a hundred others
+        compiled is slower. `called` is the basename of its directory, where it is to be the same as
+        another's.
         """
         started = time.monotonic()
         name = f"{self.run_id}-{next(_numbers)}"
         home = self.root / name
         number = 256 + secrets.randbelow(2**30) if isolated else 256
         context = home / (called or f"context-{name}")
-        made = Workspace(self, home, context, options or self.subject.options, number)
+        chosen = options or self.subject.options
+        if isolated and CACHE_ARGUMENT in fitting.declared_arguments(self.subject.dockerfile):
+            chosen = replace(chosen, build_args={CACHE_ARGUMENT: name, **chosen.build_args})
+        made = Workspace(self, home, context, chosen, number)
         try:
             made.start(tree)
             yield made
