@@ -37,7 +37,6 @@ from pathlib import Path
 
 import pluggy
 import pytest
-import requests
 from hypothesis import HealthCheck, Phase, settings
 
 from harness import engine as engines
@@ -317,11 +316,11 @@ def pytest_runtest_makereport(
         item.layerproof_report = report  # type: ignore[attr-defined]
     raised = call.excinfo.value if call.excinfo is not None else None
     engine = getattr(item, "funcargs", {}).get("engine")
-    lost = isinstance(raised, requests.exceptions.ConnectionError)
-    if lost and engine is not None and not engine.answers():
-        raised = EnvironmentLacksError(
-            "the engine stopped answering", context=(str(raised),), hint="see the engine's own log"
-        )
+    if raised is not None and engine is not None:  # it may have failed for want of that
+        try:
+            engine.expect_answer(str(raised))
+        except EnvironmentLacksError as error:
+            raised = error
     if isinstance(raised, (PropertyViolation, LayerProofError)):
         report.longrepr = str(raised)
     if isinstance(raised, LayerProofError):

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import enum
 import fcntl
+import gc
 import os
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +73,29 @@ class Engine:
         return client_environment(self.url)
 
     def answers(self) -> bool:
-        """Whether the engine is still there."""
-        try:
-            return bool(self.client.ping())
-        except (docker.errors.DockerException, OSError):
-            return False
+        """Whether the engine is still there.
+
+        docker-py leaves a socket open that could not be connected: it is collected here, without
+        the warning that nobody could act on.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            with contextlib.suppress(docker.errors.DockerException, OSError):
+                return bool(self.client.ping())
+            gc.collect()
+        return False
+
+    def expect_answer(self, log: str) -> None:
+        """Raise EnvironmentLacksError where the engine is gone; `log` is what failed for it.
+
+        What fails then says nothing of a Dockerfile or a script.
+        """
+        if not self.answers():
+            raise EnvironmentLacksError(
+                f"the engine at {self.url} does not answer",
+                context=log.splitlines()[-5:],
+                hint="see the engine's own log; the same command starts a private one again",
+            )
 
     def has_image(self, reference: str) -> bool:
         """Whether the engine's own store holds that image."""

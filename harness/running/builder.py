@@ -15,11 +15,10 @@ import docker
 
 from harness import commands, process, progress
 from harness.engine import Engine
-from harness.errors import CommandError, EnvironmentLacksError
+from harness.errors import CommandError
 from harness.model import BuildObservation, BuildOptions
 
 BUILD_SECONDS = 900.0
-_ENGINE_GONE = ("Cannot connect to the Docker daemon", "error during connect", "no builder ")
 
 
 def build(
@@ -71,11 +70,7 @@ def _observe(
     error = None
     if result.status != 0:
         error = progress.words(stream) or f"buildx ended with status {result.status}"
-        gone = not vertices and any(sign in error for sign in _ENGINE_GONE)
-        if gone or not engine.answers():
-            raise EnvironmentLacksError(
-                f"the engine at {engine.url} does not answer", context=error.splitlines()[:5]
-            )
+        engine.expect_answer(error)
         if not vertices and "unknown flag" in error:
             raise CommandError(
                 "buildx does not know an option",

@@ -130,6 +130,8 @@ class Scripted:
         done = process.run(
             self._as_caller(argv), limit=limit, cwd=self.project, env=self._merged(environment)
         )
+        if done.status != 0:
+            self.bench.engine.expect_answer(f"{done.out}{done.err}")
         return _observed(done)
 
     def run_noting_docker(self, script: str, *arguments: str) -> ScriptRun:

@@ -16,9 +16,10 @@ import pytest
 from harness import commands, process, scenario, subject
 from harness import engine as engines
 from harness.engine import SCRIPTS, Engine, Kind
+from harness.errors import EnvironmentLacksError
 from harness.generated.projects import render
 from harness.judging.judge import Judge
-from harness.running.scripted import scripted
+from harness.running.scripted import DEV_CONTAINER, scripted
 from properties import records
 from properties import test_p3_automatic_lifecycle as p3
 
@@ -90,3 +91,23 @@ def test_a_dev_build_recovers_when_the_engine_was_restarted(
         p3.judge_build(dev, start, story, judge)
         (after,) = dev.containers()
         assert after.id == before.id
+
+
+def test_what_fails_for_want_of_an_engine_is_no_violation(
+    owned: Owned, say: Callable[[str], None]
+) -> None:
+    loaded = subject.load(ROOT / "Dockerfile.optimized", scripts=SCRIPTS)
+    under_test = replace(loaded, options=replace(loaded.options, network="none"))
+    with (
+        scenario.prepare(owned.engine, under_test, say=say) as bench,
+        bench.workspace(render(p3.project(under_test.binary)).tree) as workspace,
+        scripted(workspace) as dev,
+    ):
+        owned.kill()
+        try:
+            with pytest.raises(EnvironmentLacksError, match="does not answer"):
+                workspace.build()
+            with pytest.raises(EnvironmentLacksError, match="does not answer"):
+                dev.run(DEV_CONTAINER, "status")
+        finally:
+            owned.start()
