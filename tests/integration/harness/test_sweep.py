@@ -64,7 +64,7 @@ def test_what_a_dead_run_left_is_removed_and_what_lives_stays(engine: Engine, be
 
 def test_a_run_that_was_killed_leaves_nothing_after_the_next_sweep(engine: Engine) -> None:
     """P2 on this engine, killed while its dev container is up."""
-    words = ("properties/test_p2_dev_container_persistence.py", "-p", "no:cacheprovider")
+    words = ("properties/test_p2_dev_container_persistence.py", "-n0", "-p", "no:cacheprovider")
     argv = (sys.executable, "-m", "pytest", *words, f"--engine={engine.url}")
     with process.background(argv, cwd=ROOT) as running:
         run = wait_for_container(engine, running)
