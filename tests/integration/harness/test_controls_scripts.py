@@ -207,6 +207,8 @@ OF_ANOTHER_TEAM = [
     Edit("P3", "! is_current", "false", "of the Dockerfile as it is"),
     Edit("P3", "|| echo absent", "| sed s/exited/running/ || echo absent", "how things are"),
     Edit("P4", 'chown -R "$1" /app/target', ":", "is not the caller's"),
+    Edit("P4", "-$(stat -c %d-%i .)", "", "another put in its place, dev build"),
+    Edit("P6", "up() {", "up() {\n  build_image 2>/dev/null\n", "image build in dev"),
     Edit(
         "P6",
         "cargo build --locked",
