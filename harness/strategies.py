@@ -130,7 +130,7 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
         build_script=1 if shape.build_script and draw(st.booleans()) else None,
         library=1 if not workspace and draw(st.booleans()) else None,
         uses=uses,
-        libraries=tuple(other.name for other in others if not other.binaries),
+        libraries=_libraries(others),
     )
     return Blueprint(
         members=(member, *others),
@@ -160,7 +160,7 @@ def richest(shape: Shape, binary: str) -> Blueprint:
         build_script=1 if shape.build_script else None,
         library=None if plain.workspace else 1,
         uses=("alpha",),
-        libraries=tuple(other.name for other in plain.members[1:] if not other.binaries),
+        libraries=_libraries(plain.members[1:]),
     )
     members = (first, *plain.members[1:])
     toolchain = 1 if shape.toolchain else None
@@ -200,6 +200,11 @@ def _other_members(shape: Shape, binary: str) -> tuple[Member, ...]:
         if place != shape.program_member(binary)
         for name in [_package_at(place, shape)]
     )
+
+
+def _libraries(members: Sequence[Member]) -> tuple[str, ...]:
+    """Return the names of those that another member can use."""
+    return tuple(member.name for member in members if not member.binaries)
 
 
 def _package_at(place: str, shape: Shape) -> str:

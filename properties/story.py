@@ -10,12 +10,13 @@ from hypothesis.strategies import SearchStrategy
 
 from harness.errors import LayerProofError
 from harness.generated import checkouts
+from harness.generated.checkouts import Checkout
 from harness.judging.foundation import worked
 from harness.judging.judge import Judge
 from harness.judging.report import Row, line_of, shown, why_it_failed
 from harness.model import BuildObservation, EditClass, Outcome, Vertex
 from harness.scenario import Workspace
-from harness.strategies import Plan, State, blueprints, plans
+from harness.strategies import Plan, blueprints, plans
 from harness.subject import Subject
 
 
@@ -28,18 +29,18 @@ def any_plan(
     dependencies: int = 2,
 ) -> SearchStrategy[Plan]:
     """Return plans for the subject: of the project given, else of generated ones."""
-    if subject.project is not None:
-        start = start_of(subject)
+    start = checkout_of(subject)
+    if start is not None:
         fitting = [c for c in classes if c in checkouts.CLASSES]
         return plans(start=st.just(start), classes=fitting, least=least, most=most)
     generated = blueprints(shape=subject.shape, binary=subject.binary, dependencies=dependencies)
     return plans(start=generated, classes=classes, least=least, most=most)
 
 
-def start_of(subject: Subject, generated: State = None) -> State:
-    """Return the project under test as it is, or else a generated one."""
+def checkout_of(subject: Subject) -> Checkout | None:
+    """Return the project under test as it is; None where generated ones are."""
     if subject.project is None:
-        return generated
+        return None
     return checkouts.load(subject.project, binary=subject.binary)
 
 

@@ -31,12 +31,12 @@ from harness.strategies import (
 from harness.subject import Subject
 from properties.story import (
     any_plan,
+    checkout_of,
     count,
     expect_cached,
     expect_predicted,
     expect_success,
     lines_of,
-    start_of,
 )
 
 pytestmark = pytest.mark.property("P5")
@@ -88,7 +88,7 @@ def test_each_file_that_counts_is_seen_whatever_its_date(
     """Program, library and build script in turn, each as old as a restored file; then all back,
     and lock and toolchain file by themselves.
     """
-    start = start_of(subject, richest(subject.shape, subject.binary))
+    start = checkout_of(subject) or richest(subject.shape, subject.binary)
     plan = each_file_in_turn(start)
     with tally.scenario(), project_bench.workspace(tree_of(start), isolated=True) as workspace:
         judge_plan(plan, workspace, judge=judge)

@@ -210,8 +210,8 @@ delete_data() {
   rm -rf --one-file-system "$(engines_dir)/.gone-$1-$$"
 }
 
-# delete_data_meanwhile: all that was put away, by a call that was cut short too, beside whatever comes next, and without the locks of this call. Tens of thousands of files take a
-# minute, and nobody waits for them.
+# delete_data_meanwhile: all that was put away, by a call that was cut short too, beside whatever comes next, and without
+# the locks of this call. Tens of thousands of files take a minute, and nobody waits for them.
 delete_data_meanwhile() {
   local gone
   for gone in "$(engines_dir)"/.gone-*; do

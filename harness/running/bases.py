@@ -78,6 +78,7 @@ def _expect_there(on: Engine, image: str, *, where: str, say: Callable[[str], No
     """See to it that the engine has an image that files are taken from."""
     if on.has_image(image) or _carried(on, image, say=say):
         return
+    say(f"pulling {image}, which files are taken from")
     try:
         on.client.images.pull(image)
     except docker.errors.APIError as error:
