@@ -15,7 +15,6 @@ import secrets
 import shutil
 import tarfile
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -309,7 +308,7 @@ def prepare(
     With `keep` nothing is removed, and where it lies is said.
     """
     expect_projects_to_fit(under_test)
-    run_id = new_run_id()
+    run_id = sweep.new_run_id()
     root = sweep.folder_of(run_id)
     root.mkdir(mode=0o700)
     try:
@@ -367,8 +366,3 @@ def expect_project_to_build(bench: Bench) -> None:
             context=[f"| {line}" for line in log[-LOG_TAIL_LINES:]],
             hint="no property can be judged before the project builds as it is",
         )
-
-
-def new_run_id() -> str:
-    """Return a word for this run that says whose it is, so that a later run can sweep it up."""
-    return f"{sweep.host_id()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -1,7 +1,7 @@
 """Removes what runs left on an engine: this run's own at its end, that of killed runs at a start.
 
 Everything we make on an engine carries the label `layerproof.run=<run>`; the run's id names the
-process and the host it belongs to, so that only what nobody owns any more is taken for abandoned.
+host, the process and when that began, so that only what nobody owns any more is abandoned.
 What the scripts under test made is known by the project in the run's folder that it is for.
 """
 
@@ -14,6 +14,7 @@ import re
 import shutil
 import socket
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,26 +27,49 @@ LABEL = "layerproof.run"
 _FOLDER = "layerproof-run-"
 _PROJECT, _PATH = "layerproof.project", "layerproof.path"
 """What our scripts label with the project that a container, volume or image is for."""
-_RUN = re.compile(r"(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]+")
+_RUN = re.compile(r"(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]+")
+
+
+def new_run_id() -> str:
+    """Return a word for a run of this process that says whose it is."""
+    pid = os.getpid()
+    return f"{host_id()}-{pid}-{_started(pid)}-{uuid.uuid4().hex[:8]}"
 
 
 def host_id() -> str:
-    """Return a short word for this machine."""
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+    """Return a short word for this machine, as far as its processes are seen from here.
+
+    Containers that share an engine and the name of a host count processes each for itself.
+    """
+    try:
+        seen_from = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # macOS
+        seen_from = ""
+    return hashlib.sha256(f"{socket.gethostname()} {seen_from}".encode()).hexdigest()[:6]
+
+
+def _started(pid: int) -> int:
+    """Return when a process began, in the kernel's ticks; 0 where that cannot be told."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def is_abandoned(run: str) -> bool:
-    """Whether a run was this machine's and its process is gone."""
+    """Whether a run was this machine's and its process is gone, or another has its number."""
     found = _RUN.fullmatch(run)
     if found is None or found["host"] != host_id():
         return False
+    pid = int(found["pid"])
     try:
-        os.kill(int(found["pid"]), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
-    return False
+        pass
+    return _started(pid) != int(found["started"])
 
 
 def is_own(run: str) -> bool:
@@ -118,17 +142,18 @@ def _remove_of_scripts(client: docker.DockerClient, concerns: Callable[[str], bo
     """
     api = client.api
     images = api.images(filters={"label": _PATH}, all=True)
-    projects = {i["Labels"].get(_PROJECT) for i in images if concerns(i["Labels"][_PATH])}
+    projects = {i["Labels"].get(_PROJECT) for i in images if concerns(i["Labels"][_PATH])} - {None}
     removed = 0
     for summary in api.containers(all=True):
         labels = summary.get("Labels") or {}
         places = [labels.get(_PATH, ""), *(m.get("Source", "") for m in summary["Mounts"])]
-        if any(map(concerns, places)) or labels.get(_PROJECT) in projects:
-            projects |= {labels.get(_PROJECT)}
+        project = labels.get(_PROJECT)  # scripts of another team label nothing
+        if any(map(concerns, places)) or (project is not None and project in projects):
+            projects |= {project} - {None}
             with contextlib.suppress(docker.errors.APIError):
                 api.remove_container(summary["Id"], force=True, v=True)
                 removed += 1
-    for project in projects - {None}:
+    for project in projects:
         only = {"label": f"{_PROJECT}={project}"}
         for image in api.images(filters=only):
             with contextlib.suppress(docker.errors.APIError):

@@ -28,7 +28,7 @@ from harness.errors import EnvironmentLacksError
 from harness.generated import trees
 from harness.model import BuildObservation, BuildOptions, Edit, Outcome
 from harness.running import bases, sweep
-from harness.scenario import new_run_id
+from harness.running.sweep import new_run_id
 from harness.subject import Subject
 from tests.integration.build import cargo_projects as cargo
 from tests.integration.build.conftest import compiled, executed

@@ -14,10 +14,17 @@ import pytest
 from harness import process
 from harness.engine import Engine
 from harness.running import sweep
-from harness.scenario import Bench, new_run_id
+from harness.running.sweep import new_run_id
+from harness.scenario import Bench
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 120.0
+
+
+def image_of(bench: Bench) -> str:
+    """Return an image that the engine is known to have."""
+    froms = (line for line in bench.text.splitlines() if line.startswith("FROM layerproof"))
+    return next(froms).split()[1]
 
 
 def container(engine: Engine, image: str, run: str) -> str:
@@ -30,16 +37,14 @@ def dead_run() -> str:
     """Return the id of a run whose process is gone."""
     code = "import os; print(os.getpid())"
     pid = process.run([sys.executable, "-c", code], limit=30).out.strip()
-    return f"{sweep.host_id()}-{pid}-00000000"
+    return f"{sweep.host_id()}-{pid}-1-00000000"
 
 
 def test_what_a_dead_run_left_is_removed_and_what_lives_stays(engine: Engine, bench: Bench) -> None:
-    image = next(
-        line.split()[1] for line in bench.text.splitlines() if line.startswith("FROM layerproof")
-    )
+    image = image_of(bench)
     left = container(engine, image, dead_run())
     living = container(engine, image, new_run_id())
-    foreign = container(engine, image, f"000000-{os.getpid()}-00000000")
+    foreign = container(engine, image, f"000000-{os.getpid()}-1-00000000")
     folder, own = sweep.folder_of(dead_run()), sweep.folder_of(new_run_id())
     (folder / "sub").mkdir(parents=True)
     own.mkdir()
@@ -125,4 +130,27 @@ def test_a_run_is_told_by_host_and_process() -> None:
     assert sweep.is_own(new_run_id())
     assert not sweep.is_abandoned(new_run_id())
     assert sweep.is_abandoned(dead_run())
+    assert not sweep.is_own(dead_run())
     assert not sweep.is_abandoned("somebody-elses-label")
+
+
+def test_a_number_that_another_process_has_by_now_owns_nothing() -> None:
+    host, pid, started, word = new_run_id().split("-")
+    assert sweep.is_abandoned(f"{host}-{pid}-{int(started) + 1}-{word}")
+
+
+def test_a_stranger_stays_whatever_mounts_a_project(
+    engine: Engine, bench: Bench, tmp_path: Path
+) -> None:
+    """Scripts of another team label nothing; nor does what has nothing to do with them."""
+    image = image_of(bench)
+    mount = docker.types.Mount("/workspace", str(tmp_path), type="bind")
+    theirs = engine.client.containers.create(image, ["x"], mounts=[mount])
+    stranger = engine.client.containers.create(image, ["x"])
+    try:
+        assert sweep.of_project(engine, tmp_path) == 1
+        with pytest.raises(docker.errors.NotFound):
+            engine.client.containers.get(str(theirs.id))
+        assert engine.client.containers.get(str(stranger.id))
+    finally:
+        stranger.remove()
