@@ -120,7 +120,7 @@ report_build_failure() {
 # run_command COMMAND...: in the container, on the terminal where there is one. Its exit code.
 # Without a terminal the command would outlive a client that is interrupted, so it is ended from here.
 run_command() {
-  local options=(--interactive) mark="$$.$RANDOM" status=0
+  local mark="LAYERPROOF_EXEC_MARK=$$.$RANDOM." status=0
   need_cargo_project
   ensure_container || return
   if [ -t 0 ] && [ -t 1 ]; then
@@ -128,7 +128,7 @@ run_command() {
     return
   fi
   set -m
-  docker exec "${options[@]}" --env "LAYERPROOF_BUILD_MARK=$mark" "$CONTAINER_ID" "$@" <&0 &
+  docker exec --interactive --env "$mark" "$CONTAINER_ID" "$@" <&0 &
   TETHERED=$!
   set +m
   TETHER_SIGNAL=''

@@ -53,15 +53,17 @@ guest_is_prepared() {
   [ -w "$GUEST_BUILD/target" ] && [ -w "$GUEST_BUILD/state" ] && [ -w "$CARGO_HOME/home" ]
 }
 
-# guest_marked [MARK]: the processes of a build, wherever they have gone. Without MARK those of any build.
+# guest_marked MARK: the processes of a build or a command, wherever they have gone: those whose environment holds MARK,
+# which is BUILD_MARK, for any build, BUILD_MARK and the supervisor's number and a point, or the mark of run_command.
+BUILD_MARK='LAYERPROOF_BUILD_MARK='
 guest_marked() {
-  grep -Fls "LAYERPROOF_BUILD_MARK=${1:-}" /proc/[0-9]*/environ 2>/dev/null | sed 's|/proc/\([0-9]*\)/environ|\1|'
+  grep -Fls "$1" /proc/[0-9]*/environ 2>/dev/null | sed 's|/proc/\([0-9]*\)/environ|\1|'
 }
 
-# guest_end_processes [MARK]: nothing of the build is left afterwards. It has a second to end by itself.
+# guest_end_processes MARK: nothing of them is left afterwards. They have a second to end by themselves.
 guest_end_processes() {
   guest_try=0
-  while guest_pids="$(guest_marked "${1:-}")" && [ -n "$guest_pids" ]; do
+  while guest_pids="$(guest_marked "$1")" && [ -n "$guest_pids" ]; do
     guest_signal=TERM
     [ "$guest_try" -lt 10 ] || guest_signal=KILL
     # shellcheck disable=SC2086 # one word per process
@@ -78,7 +80,7 @@ guest_watch() {
   trap - USR1
   while read -r _ <&3; do :; done
   while kill -s USR1 "$1" 2>/dev/null; do
-    guest_end_processes "$1."
+    guest_end_processes "$BUILD_MARK$1."
     sleep 0.1
   done
 }
@@ -119,7 +121,7 @@ guest_build() {
   kill "$guest_watcher" 2>/dev/null
   [ -z "$guest_waiter" ] || kill "$guest_waiter" 2>/dev/null
   [ -z "$guest_temporary" ] || rm -f "$guest_temporary"
-  [ -z "$guest_locked" ] || [ "$guest_result" -ne "$GUEST_INTERRUPTED" ] || guest_end_processes
+  [ -z "$guest_locked" ] || [ "$guest_result" -ne "$GUEST_INTERRUPTED" ] || guest_end_processes "$BUILD_MARK"
   guest_log "build ended with status $guest_result: cargo build $*"
   exit "$guest_result"
 }

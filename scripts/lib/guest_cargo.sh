@@ -139,7 +139,7 @@ cargo_run_build() {
   guest_lock || return
   # shellcheck disable=SC2034 # guest.sh reads it
   guest_locked=1
-  guest_end_processes || return "$GUEST_INCOMPLETE"
+  guest_end_processes "$BUILD_MARK" || return "$GUEST_INCOMPLETE"
   fresh_refresh "$GUEST_BUILD/state" || return "$GUEST_INCOMPLETE"
   : >"$GUEST_SOURCE/target/.layerproof/failed" || return "$GUEST_NOT_WRITABLE"
   cargo_enter_project || return

@@ -140,6 +140,18 @@ def test_exec_that_is_ended_leaves_nothing_running(checkout: Checkout) -> None:
     assert nothing_runs(checkout)
 
 
+def test_exec_goes_on_while_others_build(checkout: Checkout) -> None:
+    checkout.must("build")
+    with checkout.start("exec", "--", "sh", "-c", "sleep 8888 & wait") as command:
+        wait_until_running(checkout, "8888", command)
+        checkout.must("build")
+        assert not command.ended
+        assert "8888" in checkout.processes()
+        command.signal(signal.SIGINT)
+        command.wait(limit=LIMIT)
+    assert nothing_runs(checkout)
+
+
 def test_a_container_stopped_under_a_build_is_brought_back(checkout: Checkout) -> None:
     checkout.must("build")
     checkout.write(
