@@ -34,7 +34,7 @@
 
 set -Eeuo pipefail
 
-SCRIPTS="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)"
+SCRIPTS="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 LIBRARY="$SCRIPTS/lib"
 # shellcheck source=scripts/lib/log.sh
 . "$LIBRARY/log.sh"

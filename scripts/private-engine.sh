@@ -29,7 +29,7 @@
 
 set -Eeuo pipefail
 
-SCRIPTS="$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+SCRIPTS="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 # shellcheck source=scripts/lib/log.sh
 . "$SCRIPTS/lib/log.sh"
 # shellcheck source=scripts/lib/project.sh

@@ -24,7 +24,7 @@
 
 set -Eeuo pipefail
 
-SCRIPTS="$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+SCRIPTS="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 ROOT="${SCRIPTS%/*}"
 # shellcheck source=scripts/lib/log.sh
 . "$SCRIPTS/lib/log.sh"

@@ -11,9 +11,19 @@ DEFAULT_RUNTIME_IMAGE='amazon/aws-lambda-provided:al2023'
 LOCAL_BUILD_IMAGE='layerproof/rust:local'
 LOCAL_RUNTIME_IMAGE='layerproof/runtime:local'
 
+# runtime_dir: where private engines have their sockets.
+runtime_dir() {
+  printf '%s/layerproof-%s\n' "${XDG_RUNTIME_DIR:-/tmp}" "${UID:-$(id -u)}"
+}
+
+# is_own PATH: ours, and no link: in /tmp anybody may have been there before us.
+is_own() {
+  [ -O "$1" ] && [ ! -L "$1" ]
+}
+
 # private_socket NAME: where the private engine of that name listens.
 private_socket() {
-  printf '%s/layerproof-%s/%s.sock\n' "${XDG_RUNTIME_DIR:-/tmp}" "${UID:-$(id -u)}" "$1"
+  printf '%s/%s.sock\n' "$(runtime_dir)" "$1"
 }
 
 # limit_time SECONDS COMMAND...: 124 where the command does not end in time. Stays in the foreground group, so that
@@ -95,7 +105,7 @@ wait_for_engine() {
 use_private_engine() {
   local socket
   socket="$(private_socket main)"
-  [ -S "$socket" ] || return 1
+  [ -S "$socket" ] && is_own "$(runtime_dir)" && is_own "$socket" || return 1
   local former_state="$ENGINE_STATE" former_output="$PROBE_OUTPUT"
   export DOCKER_HOST="unix://$socket"
   try_engine

@@ -8,10 +8,6 @@
 
 PLENTY_KB=8388608 # of memory: an image that is loaded passes through what take_memory makes
 
-runtime_dir() {
-  printf '%s/layerproof-%s\n' "${XDG_RUNTIME_DIR:-/tmp}" "${UID:-$(id -u)}"
-}
-
 engines_dir() {
   printf '%s/engines\n' "$(layerproof_home)"
 }
@@ -45,7 +41,7 @@ make_runtime_dir() {
   local dir
   dir="$(runtime_dir)"
   [ -d "$dir" ] || (umask 077 && mkdir -p "$dir") || return
-  if [ -L "$dir" ] || ! [ -O "$dir" ]; then
+  if ! is_own "$dir"; then
     error "$dir belongs to someone else"
     hint 'set XDG_RUNTIME_DIR to a directory of your own'
     return 3

@@ -75,22 +75,52 @@ python_stamp() {
   printf '%s\n' "$ROOT" | cat - "$ROOT/pyproject.toml" | cksum
 }
 
-is_python_ready() {
-  [ -x "$ROOT/.venv/bin/python" ] && [ "$(cat "$ROOT/.venv/layerproof-stamp" 2>/dev/null)" = "$(python_stamp)" ]
+# is_own_checkout: is ROOT LayerProof's? The scripts may stand in another project's repository.
+is_own_checkout() {
+  grep -qsx 'name = "layerproof"' "$ROOT/pyproject.toml"
 }
 
+# is_python_ready: an environment of ours that is up to date, or one of the user's that has what the tests import.
+is_python_ready() {
+  local stamp="$ROOT/.venv/layerproof-stamp"
+  [ -x "$ROOT/.venv/bin/python" ] || return
+  if [ -e "$stamp" ]; then
+    [ "$(cat "$stamp")" = "$(python_stamp)" ]
+  else
+    is_own_checkout \
+      && "$ROOT/.venv/bin/python" -c 'import docker, dockerfile_parse, hypothesis, pytest, testinfra, xdist' 2>/dev/null
+  fi
+}
+
+# make_environment PYTHON: .venv, with nothing in it but the sign that it is ours; all of it or none.
+make_environment() {
+  "$1" -m venv --clear "$ROOT/.venv" && : >"$ROOT/.venv/layerproof-stamp" && return 0
+  rm -rf "$ROOT/.venv"
+  return 1
+}
+
+# provide_python: makes .venv anew where it is ours, and leaves it alone where it is not.
 provide_python() {
   local python
   ! is_python_ready || return 0
+  if ! is_own_checkout; then
+    error "the Python environment belongs to LayerProof's own checkout, and $ROOT is none"
+    hint 'run this from there'
+    return 3
+  elif [ -e "$ROOT/.venv" ] && [ ! -e "$ROOT/.venv/layerproof-stamp" ]; then
+    error "there is a .venv that set-up did not make, and it lacks what the tests need"
+    hint ".venv/bin/python -m pip install -e '.[dev,invoke]' completes it; or remove it, and run this again"
+    return 3
+  fi
   if ! python="$(find_python)"; then
     error 'there is no Python 3.11 or later'
     hint 'install one and run this again; Debian 12 and Ubuntu 24.04 have it in the package python3'
     return 3
   fi
   info "making the Python environment in .venv and installing the packages of pyproject.toml (the tests need them)"
-  if ! "$python" -m venv --clear "$ROOT/.venv" >/dev/null 2>&1; then
+  if ! make_environment "$python" >/dev/null 2>&1; then
     install_packages 'to make the Python environment' python3-venv || return
-    "$python" -m venv --clear "$ROOT/.venv" >&2 || return 3
+    make_environment "$python" >&2 || return 3
   fi
   with_heartbeat 'still installing' "$ROOT/.venv/bin/python" -m pip install -q --disable-pip-version-check -e "${ROOT}[dev,invoke]" >&2 || {
     error 'pip cannot install the packages of pyproject.toml'
@@ -262,6 +292,11 @@ has_registry() {
 
 # provide_invoke: cargo-lambda, whose emulator answers a function like the service does.
 provide_invoke() {
+  if ! is_own_checkout; then
+    error 'cargo-lambda is not installed'
+    hint 'install it (pip install cargo-lambda) or name it by CARGO_LAMBDA'
+    return 3
+  fi
   provide_python || return
   [ -x "$ROOT/.venv/bin/cargo-lambda" ] && return 0
   error 'cargo-lambda is not in .venv'

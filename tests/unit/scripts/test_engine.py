@@ -216,6 +216,16 @@ def test_a_private_engine_is_taken_where_no_other_runs(shell: Shell, runtime: Pa
     assert (done.status, done.out) == (0, f"unix://{socket_path}\n")
 
 
+def test_a_private_engine_behind_a_link_is_not_ours(
+    shell: Shell, runtime: Path, tmp_path: Path
+) -> None:
+    """In /tmp anybody may lay a link, or a directory, where ours would be."""
+    (tmp_path / f"layerproof-{os.getuid()}").symlink_to(runtime / f"layerproof-{os.getuid()}")
+    words = NOT_RUNNING.format("/nonexistent")
+    shell.stub("docker", probe(err=words, status=1, times=1))
+    assert connect(shell, XDG_RUNTIME_DIR=str(tmp_path))[0] == 3
+
+
 def test_a_named_engine_is_never_replaced_by_a_private_one(shell: Shell, runtime: Path) -> None:
     words = NOT_RUNNING.format("/nonexistent")
     shell.stub("docker", probe(err=words, status=1, times=1))

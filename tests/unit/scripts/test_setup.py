@@ -20,6 +20,7 @@ DENIED = (
 NO_IMAGE = "Error response from daemon: No such image: rust:1.85-slim-bookworm\n"
 BUILDX_13 = "github.com/docker/buildx v0.13.1 788433953af10f2a698f5c07611dddce2e08c7a0\n"
 DEFAULTS = ("rust:1.85-slim-bookworm", "amazon/aws-lambda-provided:al2023")
+OWN = 'name = "layerproof"\n'
 UNREACHABLE = (
     'Error response from daemon: Get "https://registry.example/v2/": dial tcp: '
     "lookup registry.example: no such host\n"
@@ -367,13 +368,36 @@ def test_a_python_too_old_is_not_taken(shell: Shell) -> None:
 
 
 def test_no_python_at_all(shell: Shell) -> None:
+    shell.write("pyproject.toml", OWN)
     done = shell.call("provide_python || echo status $?", before=f"ROOT={shell.project}")
     assert done.out == "status 3\n"
     assert "there is no Python 3.11 or later" in done.err
 
 
+def test_an_environment_of_the_users_stays(shell: Shell) -> None:
+    shell.write("pyproject.toml", OWN)
+    shell.write(".venv/bin/python", "#!/bin/sh\nexit 1\n")
+    (shell.project / ".venv/bin/python").chmod(0o755)
+    done = shell.call("provide_python || echo status $?", before=f"ROOT={shell.project}")
+    assert done.out == "status 3\n"
+    assert "a .venv that set-up did not make, and it lacks what the tests need" in done.err
+    shell.write(".venv/bin/python", "#!/bin/sh\n[ 'pytest' ]\n")
+    assert shell.call("provide_python", before=f"ROOT={shell.project}").status == 0
+
+
+@pytest.mark.parametrize("part", ["python", "invoke"])
+def test_in_another_projects_repository_no_environment_is_made(shell: Shell, part: str) -> None:
+    """The scripts may be copied; what lies beside them then is somebody's own."""
+    shell.write("pyproject.toml", 'name = "theirs"\n')
+    shell.write(".venv/kept", "")
+    done = shell.call(f"provide_{part} || echo status $?", before=f"ROOT={shell.project}")
+    assert done.out == "status 3\n"
+    assert [path.name for path in (shell.project / ".venv").iterdir()] == ["kept"]
+    assert ("pip install cargo-lambda" in done.err) == (part == "invoke")
+
+
 def test_the_environment_is_made_once_and_again_when_the_packages_change(shell: Shell) -> None:
-    shell.write("pyproject.toml", "one")
+    shell.write("pyproject.toml", OWN)
     made = (
         'printf \'#!/bin/sh\\necho pip "$@" >>"%s"\\n\' "$PWD/log" >"$4/bin/python"; '
         'chmod +x "$4/bin/python"'
@@ -387,7 +411,7 @@ def test_the_environment_is_made_once_and_again_when_the_packages_change(shell: 
     assert shell.call("provide_python", before=before).status == 0
     again = shell.call("provide_python", before=before)
     assert (again.status, again.err) == (0, "")
-    shell.write("pyproject.toml", "two")
+    shell.write("pyproject.toml", f"{OWN}# more\n")
     assert shell.call("provide_python", before=before).status == 0
     log = (shell.project / "log").read_text().splitlines()
     assert (
