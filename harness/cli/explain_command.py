@@ -13,6 +13,7 @@ from harness.cli import explain
 from harness.cli.states import Where, edit_of, edited, load, of_name, without_git
 from harness.errors import UsageError
 from harness.keys.evaluate import BuildState
+from harness.keys.quirks import Rules
 from harness.model import BuildOptions, Prediction
 from harness.running import resolve
 
@@ -33,7 +34,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--before", metavar="DIR|REV", help="what was built (default: the project)")
     parser.add_argument("--after", metavar="DIR|REV", help="what will be (default: the project)")
     parser.add_argument("--before-dockerfile", type=Path, metavar="FILE")
-    parser.add_argument("--before-build-arg", action="append", default=None, metavar="K=V")
+    parser.add_argument(
+        "--before-build-arg",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="what it was before; every other argument was as it is now",
+    )
     parser.add_argument("--edit", action="append", default=[], metavar="PATH")
     parser.add_argument("--no-cache", action="store_true")
     parser.add_argument("--no-cache-filter", action="append", default=[], metavar="STAGE")
@@ -46,7 +53,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--engine",
         metavar="found|private|URL",
-        help="ask this engine about base images; with --resolve, build there (default: found)",
+        help="ask this engine about base images, and predict by its version's rules; "
+        "with --resolve, build there (default: found)",
     )
     parser.set_defaults(run=run)
 
@@ -65,8 +73,10 @@ def where(arguments: argparse.Namespace) -> Where:
     project: Path = arguments.project
     if arguments.dockerfile is not None:
         return Where(project, arguments.dockerfile)
-    configured = config.find(project).dockerfile
-    for name in (configured or "Dockerfile.optimized", "Dockerfile"):
+    configured = config.find(project)
+    if configured.dockerfile is not None:
+        return Where(project, configured.directory / configured.dockerfile)
+    for name in ("Dockerfile.optimized", "Dockerfile"):
         if (project / name).is_file():
             return Where(project, project / name)
     raise UsageError(f"no Dockerfile in {str(project)!r}", hint="name one with --dockerfile")
@@ -99,13 +109,14 @@ def options(arguments: argparse.Namespace) -> BuildOptions:
 def run(arguments: argparse.Namespace) -> str:
     """Return the explanation as text or JSON."""
     before, after = states(arguments)
+    rules = Rules()
     if arguments.resolve:
-        before, after = resolve.resolved(
+        before, after, rules = resolve.resolved(
             before, after, where(arguments).project, choice=arguments.engine
         )
     elif arguments.engine is not None:
-        before, after = resolve.inspected(before, after, choice=arguments.engine)
-    cache = Cache()
+        before, after, rules = resolve.inspected(before, after, choice=arguments.engine)
+    cache = Cache(rules=rules)
     cache.build(before)
     prediction = Prediction(tuple(each.prediction for each in cache.predict(after)))
     return explain.as_json(prediction) if arguments.json else explain.as_text(prediction)
@@ -115,10 +126,8 @@ def states(arguments: argparse.Namespace) -> tuple[BuildState, BuildState]:
     """Return the states before and after the change that the command line describes."""
     place = where(arguments)
     shared = options(arguments)
-    earlier = shared
-    if arguments.before_build_arg is not None:
-        given = pairs(arguments.before_build_arg, "--before-build-arg")
-        earlier = replace(shared, build_args=given)
+    given = pairs(arguments.before_build_arg, "--before-build-arg")
+    earlier = replace(shared, build_args={**shared.build_args, **given})
     changed = replace(
         shared, no_cache=arguments.no_cache, no_cache_filter=tuple(arguments.no_cache_filter)
     )

@@ -158,13 +158,9 @@ def _add(path: str, content: bytes) -> Callable[[Context], Changes | None]:
     return make
 
 
-def _touch(context: Context) -> Changes | None:
-    return _edit_source(context)
-
-
 _EDITS: Final[Mapping[EditClass, tuple[str, Callable[[Context], Changes | None]]]] = {
     EditClass.NOTHING: ("nothing", lambda _: {}),
-    EditClass.MTIME: ("{path}: touched", _touch),
+    EditClass.MTIME: ("{path}: touched", _edit_source),
     EditClass.SOURCE: ("{path}: content", _edit_source),
     EditClass.MODE: ("{path}: mode", _mode),
     EditClass.MODULE_ADD: ("{path}: new", _beside_source("a_new_module.rs")),

@@ -132,6 +132,6 @@ def newer_engine(say: Say) -> Iterator[Engine]:
         raise EnvironmentLacksError("no newer engine", context=started.err.splitlines()[-5:])
     try:
         url = started.check("starting the newer engine").out.strip()
-        yield engines.connect(url.removeprefix("DOCKER_HOST="), kind=Kind.PRIVATE, say=say)
+        yield engines.connect(url, kind=Kind.PRIVATE, say=say)
     finally:
         process.run(commands.private_engine(script, "remove", name), limit=START_SECONDS)

@@ -2,7 +2,7 @@
 
 Of base images the engine is asked for their configuration. For each input that the model knows
 nothing of, the files it takes are exported from a build of the state before and of the state after,
-and compared. The states come back with what was found in them.
+and compared. The states come back with what was found in them, and with them the engine's rules.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ _TAKEN = "/taken/"
 Unknown = tuple[int, tuple[Selector, ...]]
 
 
-def unknown_inputs(state: BuildState) -> tuple[Unknown, ...]:
+Asked = tuple[BuildState, BuildState, Rules]
+
+
+def unknown_inputs(state: BuildState, rules: Rules) -> tuple[Unknown, ...]:
     """Return what the vertices of a build take from stages that the model knows nothing of."""
-    evaluated = evaluate(state, Rules())
+    evaluated = evaluate(state, rules)
     found: dict[Unknown, None] = {}
     for keyed in evaluated.keyed:
         for each, content in zip(keyed.vertex.content_inputs, keyed.inputs, strict=True):
@@ -52,29 +55,30 @@ def probe(state: BuildState, unknown: Unknown) -> str:
 
 def resolved(
     before: BuildState, after: BuildState, project: Path, *, choice: str | None = None
-) -> tuple[BuildState, BuildState]:
+) -> Asked:
     """Return both states with the outputs measured that neither could be predicted.
 
-    Without a `choice` the engine that is found is asked, and none if nothing is unknown. Raises
-    CommandError when a build fails, EnvironmentLacksError when there is no engine.
+    Without a `choice` the engine that is found is asked, and none if nothing is unknown: the rules
+    are then the newest. Raises CommandError when a build fails, EnvironmentLacksError when there is
+    no engine.
     """
-    if choice is None and not _unknown_in_both(before, after):
-        return before, after
+    if choice is None and not _unknown_in_both(before, after, Rules()):
+        return before, after, Rules()
     with engine.provide(choice or "found", say=_say) as at:
+        rules = Rules.of_engine(at.version)
         before, after = _inspected(at, before), _inspected(at, after)
-        wanted = _unknown_in_both(before, after)
-        return _measured(at, before, project, wanted), _measured(at, after, project, wanted)
+        wanted = _unknown_in_both(before, after, rules)
+        before, after = (_measured(at, each, project, wanted) for each in (before, after))
+        return before, after, rules
 
 
-def inspected(
-    before: BuildState, after: BuildState, *, choice: str
-) -> tuple[BuildState, BuildState]:
+def inspected(before: BuildState, after: BuildState, *, choice: str) -> Asked:
     """Return both states with what an engine has of their base images; nothing is built.
 
     Raises EnvironmentLacksError when there is no engine.
     """
     with engine.provide(choice, say=_say) as at:
-        return _inspected(at, before), _inspected(at, after)
+        return _inspected(at, before), _inspected(at, after), Rules.of_engine(at.version)
 
 
 def _inspected(at: Engine, state: BuildState) -> BuildState:
@@ -83,8 +87,9 @@ def _inspected(at: Engine, state: BuildState) -> BuildState:
     return replace(state, images={**state.images, **found})
 
 
-def _unknown_in_both(before: BuildState, after: BuildState) -> list[Unknown]:
-    return [each for each in unknown_inputs(after) if each in unknown_inputs(before)]
+def _unknown_in_both(before: BuildState, after: BuildState, rules: Rules) -> list[Unknown]:
+    earlier = unknown_inputs(before, rules)
+    return [each for each in unknown_inputs(after, rules) if each in earlier]
 
 
 def _say(text: str) -> None:

@@ -14,6 +14,7 @@ from harness.__main__ import main
 from harness.cli.matrix import matrix
 from harness.cli.states import Where, load
 from harness.keys.plan import Selector
+from harness.keys.quirks import Rules
 from harness.model import BuildOptions, Outcome
 from harness.running.resolve import probe, unknown_inputs
 
@@ -84,6 +85,24 @@ def test_a_build_argument_is_named_with_its_line(
     changed = ["--before-build-arg", "BUILD_DATE=1", "--build-arg", "BUILD_DATE=2"]
     assert explain(project, *changed) == 0
     assert "ARG BUILD_DATE changed at line 3" in capsys.readouterr().out
+
+
+def test_the_other_arguments_were_as_they_are(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given for both states, an argument did not change; so it does where the project names it."""
+    (project / "layerproof.toml").write_text('[build-args]\nBUILD_DATE = "1"\n')
+    changed = ["--before-build-arg", "OTHER=1", "--build-arg", "OTHER=2"]
+    assert explain(project, *changed) == 0
+    assert capsys.readouterr().out.startswith("0 of 6 vertices run again.")
+
+
+def test_a_configured_dockerfile_that_is_not_there_is_no_other(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "layerproof.toml").write_text('dockerfile = "Dockerfile.mistyped"\n')
+    assert main(["explain", "--project", str(project)]) == 2
+    assert "Dockerfile.mistyped" in capsys.readouterr().err
 
 
 def test_an_ignored_edit_runs_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +196,7 @@ def test_the_matrix_is_printed_and_drawn(
 
 def test_what_is_unknown_is_asked_for_by_a_stage_of_its_own(project: Path) -> None:
     state = load(Where(project, project / "Dockerfile"), BuildOptions())
-    (unknown,) = unknown_inputs(state)
+    (unknown,) = unknown_inputs(state, Rules())
     assert unknown == (0, (Selector("/out"),))
     assert probe(state, unknown).endswith(
         'FROM scratch AS layerproof-resolve\nCOPY --from=0 ["/out", "/taken/0/"]\n'
