@@ -86,6 +86,12 @@ class Running:
             self.argv, self._popen.returncode, out, err, time.monotonic() - self._started
         )
 
+    def close(self) -> None:
+        """Let go of what the command wrote; nothing can be read of it any more."""
+        for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+            if pipe is not None:
+                pipe.close()
+
     def end(self) -> tuple[bytes, bytes]:
         """End the group, with force after a grace period; return what it had still to say."""
         self.signal(signal.SIGTERM)
@@ -128,6 +134,8 @@ def background(
     finally:
         if not running.ended:
             running.end()
+        running.signal(signal.SIGKILL)
+        running.close()
 
 
 def environment(changes: Mapping[str, str | None]) -> dict[str, str]:

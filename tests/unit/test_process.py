@@ -75,6 +75,16 @@ def test_a_background_command_does_not_outlive_its_block() -> None:
     assert running.ended
 
 
+def test_nor_does_what_a_command_left_behind_when_it_ended() -> None:
+    script = "sleep 60 >/dev/null 2>&1 & echo $!"
+    with process.background(["sh", "-c", script]) as running:
+        left = int(running.wait(limit=10).out)
+        assert alive(left)
+    deadline = time.monotonic() + 10
+    while alive(left):
+        assert time.monotonic() < deadline
+
+
 def test_a_command_that_does_not_exist_is_named() -> None:
     with pytest.raises(EnvironmentLacksError, match="cannot run 'no-such-command'"):
         process.run(["no-such-command"], limit=1)
