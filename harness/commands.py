@@ -71,6 +71,7 @@ def private_engine(script: Path, action: str, *arguments: str) -> tuple[str, ...
     return (str(script), action, *arguments)
 
 
-def load_image(archive: Path) -> tuple[str, ...]:
-    """Return the call that loads a saved image."""
-    return ("docker", "load", "--quiet", "--input", str(archive))
+def git(*words: str) -> tuple[str, ...]:
+    """Return a call of git that needs no configuration of its caller's."""
+    settings = ("user.name=LayerProof", "user.email=layerproof@localhost", "commit.gpgsign=false")
+    return ("git", *(word for setting in settings for word in ("-c", setting)), *words)

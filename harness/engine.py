@@ -227,20 +227,31 @@ def ensure_images(
 
     Raises EnvironmentLacksError naming those that nobody has.
     """
-    missing = [reference for reference in references if not engine.has_image(reference)]
-    if missing and engine.kind is not Kind.FOUND:
-        source = _client(found_url()) if found_url() != engine.url else None
-        if source is not None:
-            for reference in missing:
-                carry(source, engine, reference, say=say)
-    if any(not engine.has_image(reference) for reference in missing):
+
+    def missing() -> list[str]:
+        return [reference for reference in references if not engine.has_image(reference)]
+
+    for reference in missing():
+        carry_from_found(engine, reference, say=say)
+    if missing():
         setup("images", say=say, scripts=scripts, url=engine.url)
-    missing = [reference for reference in references if not engine.has_image(reference)]
-    if missing:
+    if missing():
         raise EnvironmentLacksError(
-            f"the engine at {engine.url} has no image {', '.join(map(repr, missing))}",
+            f"the engine at {engine.url} has no image {', '.join(map(repr, missing()))}",
             hint="pull it, or let `scripts/setup.sh images` make a stand-in",
         )
+
+
+def carry_from_found(engine: Engine, reference: str, *, say: Say) -> bool:
+    """Copy an image from the found engine; False where none answers, or it lacks it too.
+
+    No engine is started for that.
+    """
+    source = _client(found_url()) if found_url() != engine.url else None
+    if source is None:
+        return False
+    with contextlib.closing(source):
+        return carry(source, engine, reference, say=say)
 
 
 def carry(source: docker.DockerClient, engine: Engine, reference: str, *, say: Say) -> bool:
@@ -330,7 +341,7 @@ def _pooled(dockerd: str | None = None, *, scripts: Path, say: Say) -> Iterator[
                 continue
             started.check("starting a private engine")
             try:
-                yield started.out.strip().removeprefix("DOCKER_HOST=")
+                yield started.out.strip()
             finally:
                 most = ("--most-layers", str(POOL_LAYERS))
                 stop = commands.private_engine(script, "stop", name, *most)

@@ -242,15 +242,6 @@ class BuildOptions:
     named_contexts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A project, and edits after each of which it is built once more."""
-
-    project: Project
-    edits: tuple[Edit, ...]
-    options: BuildOptions = field(default_factory=BuildOptions)
-
-
 # --- What a build did --------------------------------------------------------------------------
 
 

@@ -51,6 +51,14 @@ def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
     return found
 
 
+def secrets(parsed: Dockerfile) -> frozenset[str]:
+    """Return the ids of the secrets that a RUN mounts."""
+    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
+    mounts = [mount for i in running for mount in instructions.mounts_of(i)]
+    wanted = [mount for mount in mounts if mount.kind == "secret"]
+    return frozenset(mount.id or (mount.target or "").rpartition("/")[2] for mount in wanted)
+
+
 def images(parsed: Dockerfile, target: str | None = None) -> dict[str, int]:
     """Return the images that the stages of a build take files from, and the line that first does.
 

@@ -12,13 +12,14 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from harness.model import Outcome, Vertex
 
 _NAME = re.compile(r"\[(?:[a-z0-9]+/\S+ )?(?:(?P<stage>[a-z][a-z0-9_.-]*) )? *(?P<n>\d+)/\d+\] ")
+_PLAIN = re.compile(r"^#(?P<number>\d+) (?P<said>\[.*\] .*|CACHED|DONE .*)$", re.MULTILINE)
 _CRATE = re.compile(r"^(?:#\d+ [\d.]+ )?\s*Compiling (?P<name>\S+) v(?P<version>\S+)", re.MULTILINE)
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 UNNAMED_STAGE = "stage-0"
@@ -82,6 +83,22 @@ def words(stream: str) -> str:
     return "".join((*kept, stream[position:])).strip()
 
 
+def decode_plain(log: str) -> tuple[Vertex, ...]:
+    """Return the vertices of one build by its `--progress=plain`, as `decode` does, without logs.
+
+    What ended without a word on the cache was executed.
+    """
+    names: dict[str, str] = {}
+    ends: dict[str, str] = {}
+    for line in _PLAIN.finditer(_ESCAPE.sub("", log)):
+        (names if line["said"].startswith("[") else ends).setdefault(line["number"], line["said"])
+    outcomes = {"CACHED": Outcome.CACHED, "": Outcome.NOT_RUN}
+    return tuple(
+        _named(name, outcomes.get(ends.get(number, ""), Outcome.EXECUTED))
+        for number, name in names.items()
+    )
+
+
 def crates_compiled(vertices: Iterable[Vertex]) -> tuple[str, ...]:
     """Return `name version` of each crate that cargo said it compiles, in order."""
     ran = (vertex for vertex in vertices if vertex.outcome is Outcome.EXECUTED)
@@ -107,14 +124,22 @@ def _vertex(record: _Record) -> Vertex:
         outcome = Outcome.CACHED
     else:
         outcome = Outcome.EXECUTED if started else Outcome.NOT_RUN
+    return replace(
+        _named(name, outcome),
+        error=str(record.fields["error"]) if record.fields.get("error") else None,
+        seconds=seconds,
+        log=b"".join(record.log).decode(errors="replace"),
+    )
+
+
+def _named(name: str, outcome: Outcome) -> Vertex:
+    """Return a vertex with what its name tells of its place."""
+    place = _NAME.match(name)
     return Vertex(
         name=name,
         outcome=outcome,
         stage=(place["stage"] or UNNAMED_STAGE) if place else None,
         position=int(place["n"]) if place else None,
-        error=str(record.fields["error"]) if record.fields.get("error") else None,
-        seconds=seconds,
-        log=b"".join(record.log).decode(errors="replace"),
     )
 
 

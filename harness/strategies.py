@@ -18,7 +18,7 @@ from harness.fitting import Shape
 from harness.generated import checkouts, edits, registry
 from harness.generated.checkouts import Checkout
 from harness.generated.projects import Blueprint, Dependency, Member, render
-from harness.model import Edit, EditClass, Tree
+from harness.model import Edit, EditClass, File, Tree
 
 SOURCE_EDITS = (
     EditClass.SOURCE,
@@ -53,6 +53,8 @@ IDLE_EDITS = (EditClass.NOTHING, EditClass.MTIME, EditClass.IGNORED)
 """Edits that change nothing a build may notice."""
 
 CHOICES = 4
+AN_ERROR = b"\nuse no_such_crate::nothing;\n"
+"""What makes a source file one that does not compile."""
 State: TypeAlias = Any
 """What a project is at one moment: a Blueprint, or a Checkout where a real one is under test."""
 OTHER_EDITS = (EditClass.README,)
@@ -188,6 +190,16 @@ def each_file_in_turn(start: State) -> Plan:
         for edit, after in _changes(edit_class, steps[-1].after)[:1]:
             steps.append(Step(edit, after))
     return Plan(start, tuple(steps))
+
+
+def an_error(state: State) -> Edit | None:
+    """Return an edit of the source after which it does not compile; None where none is known."""
+    for edit, _ in _changes(EditClass.SOURCE, state)[:1]:
+        for path, entry in edit.changes.items():
+            if isinstance(entry, File):
+                wrong = File(entry.content + AN_ERROR, entry.mode)
+                return Edit(EditClass.SOURCE, f"{path}: an error", changes={path: wrong})
+    return None
 
 
 def _other_members(shape: Shape, binary: str) -> tuple[Member, ...]:

@@ -94,7 +94,7 @@ def expect_predicted(
     except LayerProofError:
         count("the cache model cannot say")
         return
-    ran = [v for v in worked(seen) if line_of(judge.dockerfile, v) in predicted]
+    ran = [v for v in worked(seen.vertices) if line_of(judge.dockerfile, v) in predicted]
     declared = [d.line for d in judge.dockerfile.declarations]
     judge(
         "The engine executed what the cache model predicts to be cached.",

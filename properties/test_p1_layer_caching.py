@@ -4,14 +4,22 @@ nothing changed does nothing and yields the same image.
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judging.foundation import among, base_stage, foundation, worked
+from harness import commands, process, progress
+from harness.generated import edits
+from harness.generated.projects import render
+from harness.judging.foundation import among, base_stage, dependencies, foundation, worked
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import BuildObservation, EditClass
+from harness.model import BuildObservation, EditClass, Vertex
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted, scripted
 from harness.scenario import Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
@@ -19,10 +27,18 @@ from harness.strategies import (
     OTHER_EDITS,
     SOURCE_EDITS,
     Plan,
+    plainest,
     tree_of,
 )
 from harness.subject import Subject
-from properties.story import any_plan, count, expect_cached, expect_predicted, expect_success
+from properties.story import (
+    any_plan,
+    count,
+    expect_cached,
+    expect_predicted,
+    expect_success,
+    lines_of,
+)
 
 pytestmark = pytest.mark.property("P1")
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
@@ -36,6 +52,74 @@ def test_edits_never_run_the_base_again_and_idle_builds_run_nothing(
     plan = data.draw(any_plan(subject, EDITS, dependencies=1))
     with tally.scenario(), project_bench.workspace(tree_of(plan.start)) as workspace:
         judge_plan(plan, workspace, judge=judge)
+
+
+def test_a_build_by_the_scripts_runs_nothing_again_either(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """What a Dockerfile keeps, the script that builds it may throw away: with each call, or with
+    each commit.
+    """
+    start = plainest(bench.subject.shape, bench.subject.binary)
+    change = edits.apply(EditClass.SOURCE, start)
+    assert change is not None
+    with (
+        tally.scenario(),
+        bench.workspace(render(start).tree) as workspace,
+        scripted(workspace) as scripts,
+    ):
+        story = ["build-lambda.sh prod"]
+        commit(scripts.project)
+        script_build(scripts, story, judge)
+        before = (scripts.project / PACKAGE).read_bytes()
+        story.append("nothing changed, build-lambda.sh prod")
+        expect_kept(script_build(scripts, story, judge), story, judge)
+        judge(
+            "Nothing changed, and yet the package is another one.",
+            holds=(scripts.project / PACKAGE).read_bytes() == before,
+            scenario=story,
+        )
+        workspace.edit(change.edit)
+        commit(scripts.project)
+        story.append(f"{change.edit.summary}, a commit, build-lambda.sh prod")
+        parsed, given = bench.subject.dockerfile, bench.subject.roles
+        places = foundation(parsed, given) | dependencies(parsed, given)
+        expect_kept(among(script_build(scripts, story, judge), places), story, judge)
+
+
+def commit(project: Path) -> None:
+    """Make a commit of the project as it is, where there is git.
+
+    A hook of git's, which may run this, names its own repository in the environment.
+    """
+    if shutil.which("git") is None:
+        count("there is no git")
+        return
+    env = process.environment({name: None for name in os.environ if name.startswith("GIT_")})
+    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", "-")):
+        process.run(commands.git(*words), cwd=project, env=env, limit=60).check("making a commit")
+
+
+def script_build(scripts: Scripted, story: list[str], judge: Judge) -> list[Vertex]:
+    """Build for production by the script, which has to succeed; return the steps it executed."""
+    seen = scripts.run_noting(BUILD_LAMBDA, "prod")
+    judge("`build-lambda.sh prod` failed.", holds=seen.status == 0, scenario=story, log=seen.log)
+    vertices = [v for said in seen.notes.said for v in progress.decode_plain(said)]
+    count("the script's builds say what they do" if vertices else "the script's builds are silent")
+    return worked(vertices)
+
+
+def expect_kept(ran: list[Vertex], story: list[str], judge: Judge) -> None:
+    """None of these steps may have been executed by the script's build."""
+    judge(
+        "The script's build executed again what nothing had changed.",
+        holds=not ran,
+        scenario=story,
+        rows=[Row(vertex.name, "cached", "executed") for vertex in ran],
+        lines=lines_of(ran, judge),
+        hint="Give buildx no --no-cache, no --no-cache-filter and no argument that differs from "
+        "call to call.",
+    )
 
 
 def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
@@ -54,7 +138,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
         story.append(f"{step!r}, build")
         now = workspace.build(state=same_as)
         expect_success(now, story, judge)
-        ran = among(worked(now), foundations)
+        ran = among(worked(now.vertices), foundations)
         expect_cached(
             f"After {step!r} the base stage was executed again.", ran, story, judge, workspace
         )
@@ -82,7 +166,7 @@ def expect_nothing(
     """Two witnesses: the progress names no executed vertex, and the image is the same one."""
     expect_cached(
         "Nothing changed, and yet the build executed something.",
-        worked(now),
+        worked(now.vertices),
         story,
         judge,
         workspace,

@@ -4,6 +4,7 @@ compiled.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from harness import strategies
 from harness.generated.projects import Blueprint, render
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import EditClass
+from harness.model import Edit, EditClass
 from harness.running.container_events import ContainerEvent, perform
 from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
@@ -53,6 +54,47 @@ def test_one_container_serves_every_dev_build_and_keeps_what_it_compiled(
         judge_plan(plan, dev, at_last=at_last, judge=judge)
 
 
+def test_neither_a_failed_build_nor_a_date_costs_what_was_compiled(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """The Dockerfile is checked out again, an edit does not compile, and is taken back."""
+    start = strategies.richest(bench.subject.shape, bench.subject.binary)
+    with (
+        tally.scenario(),
+        bench.workspace(render(start).tree) as workspace,
+        scripted(workspace) as dev,
+    ):
+        judge_mishaps(start, dev, judge=judge)
+
+
+def judge_mishaps(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
+    """Build, fail, and build again: one container, in which dependencies are compiled once."""
+    dependencies = set(render(start).dependencies)
+    story = ["dev build"]
+    build(dev, story, judge)
+    before = the_container(dev, story, judge)
+    os.utime(dev.workspace.dockerfile)
+    wrong = strategies.an_error(start)
+    assert wrong is not None
+    dev.workspace.edit(wrong)
+    story += ["the Dockerfile gets another date", f"{wrong.summary}, dev build"]
+    failed = dev.run(DEV_CONTAINER, "build")
+    judge(
+        "A source that does not compile was built.",
+        holds=failed.status != 0,
+        scenario=story,
+        log=failed.log,
+    )
+    expect_kept(dependencies, failed, story, judge)
+    undone = {path: entry for path, entry in render(start).tree.items() if path in wrong.changes}
+    dev.workspace.edit(Edit(EditClass.REVERT, "the error is taken back", changes=undone))
+    story.append("the error is taken back, dev build")
+    seen = build(dev, story, judge)
+    expect_same(before, dev, story, judge)
+    expect_kept(dependencies, seen, story, judge)
+    judge_output(start, dev, seen, story, judge)
+
+
 def judge_plan(
     plan: Plan, dev: Scripted, *, at_last: ContainerEvent | None = None, judge: Judge
 ) -> None:
@@ -74,16 +116,7 @@ def judge_plan(
         dev.workspace.edit(step.edit, old=step.old)
         story.append(f"{step!r}, dev build")
         seen = build(dev, story, judge)
-        after = the_container(dev, story, judge)
-        judge(
-            "Another container served this build.",
-            holds=(before.id, before.started_at) == (after.id, after.started_at),
-            scenario=story,
-            rows=[
-                Row("container", before.id[:12], after.id[:12]),
-                Row("started at", before.started_at, after.started_at),
-            ],
-        )
+        expect_same(before, dev, story, judge)
         expect_kept(dependencies, seen, story, judge)
         judge_output(step.after, dev, seen, story, judge)
     if at_last is not None:
@@ -91,6 +124,20 @@ def judge_plan(
         perform(at_last, dev)
         story.append(f"{at_last.value}, dev build")
         expect_kept(dependencies, build(dev, story, judge), story, judge)
+
+
+def expect_same(before: Container, dev: Scripted, story: list[str], judge: Judge) -> None:
+    """The container is the one that it was, and has been up since."""
+    after = the_container(dev, story, judge)
+    judge(
+        "Another container served this build.",
+        holds=(before.id, before.started_at) == (after.id, after.started_at),
+        scenario=story,
+        rows=[
+            Row("container", before.id[:12], after.id[:12]),
+            Row("started at", before.started_at, after.started_at),
+        ],
+    )
 
 
 def expect_kept(

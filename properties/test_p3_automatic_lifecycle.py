@@ -18,7 +18,9 @@ from harness.model import EditClass
 from harness.running.container_events import (
     COMMANDS,
     ContainerEvent,
+    base_image_of_its_own,
     change_dockerfile,
+    is_of_an_earlier_base_image,
     is_of_an_earlier_dockerfile,
     perform,
 )
@@ -37,9 +39,11 @@ EACH_IN_TURN = [
         (ContainerEvent.KILLED,),
         (ContainerEvent.REMOVED,),
         (ContainerEvent.RECREATED,),
+        (ContainerEvent.HALF_MADE,),
         (ContainerEvent.VOLUMES_REMOVED,),
         (ContainerEvent.PAUSED, ContainerEvent.STOP),
         (ContainerEvent.DOCKERFILE_CHANGED,),
+        (ContainerEvent.BASE_IMAGE_CHANGED,),
         (ContainerEvent.IMAGE_REMOVED,),
     )
     for move in (*troubles, ContainerEvent.BUILD)
@@ -69,6 +73,7 @@ def test_a_dev_build_brings_up_a_current_container_whatever_happened(
         tally.scenario(),
         bench.workspace(render(start).tree) as workspace,
         scripted(workspace) as dev,
+        base_image_of_its_own(dev),
     ):
         judge_moves(start, moves, dev, built=built, judge=judge)
 
@@ -209,6 +214,11 @@ def judge_container(
     ]
     if "current" in said:
         rows.append(Row("current (status)", "True", str(said["current"])))
+        rows += [
+            Row("image", "of the base image as it is", "of an earlier one")
+            for container in found
+            if is_of_an_earlier_base_image(container, dev)
+        ]
     if "id" in said:
         rows.append(Row("id (status)", found[0].id if found else "one", str(said["id"])))
     rows += [
@@ -262,7 +272,7 @@ def judge_move(
     judge: Judge,
 ) -> None:
     """`status` says what the engine says, and a command that can be obeyed is obeyed."""
-    stale = move is ContainerEvent.DOCKERFILE_CHANGED
+    stale = move in {ContainerEvent.DOCKERFILE_CHANGED, ContainerEvent.BASE_IMAGE_CHANGED}
     truth = judge_status(move.value, dev, story, judge, stale=stale)
     if ran is None or move not in COMMANDS or move is ContainerEvent.STATUS:
         return

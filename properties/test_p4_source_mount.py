@@ -28,10 +28,11 @@ pytestmark = pytest.mark.property("P4")
 LOCK_SHARE = 4
 """One of so many scenarios is about the lock file."""
 FOLDER = "odd"
-DATA = "src/data.bin"
+DATA = "src/target/data.bin"
+"""Lies in a folder that is called as cargo's own is, and is none."""
 MAIN = """\
 fn main() {
-    let data: &[u8] = include_bytes!("data.bin");
+    let data: &[u8] = include_bytes!("target/data.bin");
     let sum = data.iter().fold(7u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte as u64));
     println!("{} {}", data.len(), sum);
 }
@@ -74,7 +75,7 @@ def test_the_container_sees_what_the_host_has_and_builds_it(
 ) -> None:
     """Two trees in turn in the same place, seen from inside at once; then a build of new data."""
     first, second = data.draw(odd_trees(), "first tree"), data.draw(odd_trees(), "second tree")
-    content = data.draw(st.binary(max_size=200), "content of src/data.bin")
+    content = data.draw(st.binary(max_size=200), f"content of {DATA}")
     with tally.scenario():
         judge_trees((first, second), content, dev, judge=judge)
 
@@ -95,6 +96,12 @@ def test_a_directory_that_is_made_anew_is_what_the_container_sees(
     """The next build takes what lies at the project's path, not what a mount has kept of it."""
     with tally.scenario():
         judge_made_anew(dev, judge=judge)
+
+
+def test_an_edit_that_hides_is_built(dev: Scripted, tally: Tally, judge: Judge) -> None:
+    """An edit that leaves size and date as they were, as a tool that copies with dates does."""
+    with tally.scenario():
+        judge_hidden(dev, judge=judge)
 
 
 def judge_trees(
@@ -130,6 +137,20 @@ def judge_made_anew(dev: Scripted, *, judge: Judge) -> None:
     dev.hand_over(dev.project)
     story.append("the directory is moved away, another put in its place, dev build")
     judge_build(dev, content, story, judge)
+
+
+def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
+    """Build; write as much again with the date of before, where the scripts say they see that."""
+    story = ["a project, dev build"]
+    for content in (b"one", b"two"):
+        file = dev.project / DATA
+        date = file.stat().st_mtime_ns
+        trees.put(dev.project, DATA, File(content))
+        if dev.sees_old_dates:
+            os.utime(file, ns=(date, date))
+        dev.hand_over(dev.project / "src")
+        story.append(f"{DATA}: {content!r}, dated as it was, dev build")
+        judge_build(dev, content, story, judge)
 
 
 def judge_lock(lock: str, dev: Scripted, *, judge: Judge) -> None:

@@ -24,6 +24,7 @@ from harness.strategies import (
     Plan,
     State,
     Step,
+    an_error,
     each_file_in_turn,
     richest,
     tree_of,
@@ -57,6 +58,8 @@ edits (a comment, the package's own version, a member) it may be, and cargo deci
 """
 
 
+NO_STATE = -1
+"""The commit of a source that is none of a plan's states."""
 STALE = (
     "A stub or an old output was taken for newer than the source: touch the sources before the "
     "final build, or remove what the stub left."
@@ -92,6 +95,26 @@ def test_each_file_that_counts_is_seen_whatever_its_date(
     plan = each_file_in_turn(start)
     with tally.scenario(), project_bench.workspace(tree_of(start), isolated=True) as workspace:
         judge_plan(plan, workspace, judge=judge)
+        judge_error(start, workspace, judge=judge)
+
+
+def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:
+    """A source that does not compile ends the build, whatever an earlier one left."""
+    edit = an_error(start)
+    if edit is None:
+        count("no error is known")
+        return
+    workspace.edit(edit)
+    seen = workspace.build(state=NO_STATE)
+    judge(
+        "A source that does not compile was built: the image holds an earlier program.",
+        holds=not seen.succeeded,
+        scenario=["…", f"{edit.summary}, build"],
+        lines=lines_of([v for v in seen.vertices if "Compiling" in v.log], judge),
+        log=seen.log,
+        hint="Let the status of cargo be that of the RUN: no pipe without `set -o pipefail`, no "
+        "`|| true`, and nothing copied from target/ that this build did not make.",
+    )
 
 
 def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
@@ -109,12 +132,12 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
         workspace.edit(step.edit, old=step.old)
         story.append(f"{step!r}, build and run")
         known = step.after in seen
-        now = workspace.build(state=seen.index(step.after) if known else number)
+        now = workspace.build(state=number)  # another commit, be it one that goes back
         expect_success(now, story, judge)
         if is_of_source(step) or known:
             expect_cached(
                 f"After {step!r} the dependencies were executed again.",
-                among(worked(now), places),
+                among(worked(now.vertices), places),
                 story,
                 judge,
                 workspace,
@@ -152,7 +175,7 @@ def expect_rebuilt(
     now = workspace.observations[-1]
     there = among(now.vertices, places)
     lines = lines_of(there, judge)
-    holds = bool(among(worked(now), places))
+    holds = bool(among(worked(now.vertices), places))
     judge(
         f"After {step!r} the dependencies' layer was reused as it was.",
         holds=holds,
@@ -195,7 +218,7 @@ def expect_crates(
     reports = any(seen.crates_compiled for seen in workspace.observations)
     count("cargo names what it compiles" if reports else "cargo is silent")
     crates = sorted({*compiled, *needed})
-    lines = lines_of([v for v in worked(now) if "Compiling" in v.log], judge)
+    lines = lines_of([v for v in worked(now.vertices) if "Compiling" in v.log], judge)
     holds = set(compiled) <= allowed and (needed <= set(compiled) or not reports)
     judge(
         f"After {step!r} cargo compiled other crates than those that changed.",

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,20 +14,19 @@ from hypothesis import strategies as st
 
 from harness import strategies
 from harness.generated import edits
-from harness.generated.projects import UNOPTIMISED, Blueprint, render, root_source
+from harness.generated.projects import UNOPTIMISED, Blueprint, render
 from harness.judging import elf
 from harness.judging.elf import Elf
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import Edit, EditClass, File
-from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun, scripted
+from harness.model import EditClass
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan
 from properties.common import dev_truth, same_lines
 from properties.story import count
 
 pytestmark = pytest.mark.property("P6")
-PACKAGE, ZIP = Path("lambda-package/bootstrap"), Path("lambda-deployment.zip")
 IMAGE_BUILD = re.compile(r"^(#\d+ \S|Step \d+/\d+ :)|load build definition", re.MULTILINE)
 """What builders of images say, whichever they are and however little of it is shown."""
 IMAGE_BUILD_CALL = re.compile(
@@ -37,7 +35,6 @@ IMAGE_BUILD_CALL = re.compile(
 )
 """What docker is called with to build an image, whatever is shown of it."""
 EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)
-AN_ERROR = File(b"fn main() { this does not compile }\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +113,10 @@ def judge_error(
 ) -> None:
     """Break the source and build: it fails, and changes nothing."""
     before = [(scripts.project / path).read_bytes() for path in (PACKAGE, ZIP)]
-    path = root_source(start, start.members[0])
-    scripts.workspace.edit(Edit(EditClass.SOURCE, f"{path}: an error", changes={path: AN_ERROR}))
-    story.append(f"{path}: an error, {mode} build")
+    edit = strategies.an_error(start)
+    assert edit is not None
+    scripts.workspace.edit(edit)
+    story.append(f"{edit.summary}, {mode} build")
     seen = scripts.run(BUILD_LAMBDA, mode)
     rows = [Row("exit status", "not 0", "not 0" if seen.status else "0")]
     for output, content in zip((PACKAGE, ZIP), before, strict=True):
@@ -158,8 +156,8 @@ def judge_plan(plan: Plan, scripts: Scripted, *, judge: Judge) -> None:
 def call(
     scripts: Scripted, mode: str, story: Sequence[str], judge: Judge, *, noting: bool = False
 ) -> ScriptRun:
-    """Build and package in a mode; it has to succeed. With `noting`, calls of docker are noted."""
-    run = scripts.run_noting_docker if noting else scripts.run
+    """Build and package in a mode; it has to succeed. With `noting`, what it calls is noted."""
+    run = scripts.run_noting if noting else scripts.run
     seen = run(BUILD_LAMBDA, mode)
     finding = f"`build-lambda.sh {mode}` failed."
     judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
@@ -189,7 +187,7 @@ def judge_work(
         again |= set(dev.crates_compiled) - set(prod.crates_compiled)
     if not prod.crates_compiled:
         count("prod does not say what it compiles")
-    called = any(IMAGE_BUILD_CALL.match(words) for words in dev.docker_calls)
+    called = any(IMAGE_BUILD_CALL.match(words) for words in dev.notes.calls)
     built = "one" if called or IMAGE_BUILD.search(dev.log) else "none"
     rows = [
         Row("dependencies, or what only dev compiles", "none", ", ".join(sorted(again)) or "none"),

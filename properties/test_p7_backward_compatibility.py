@@ -45,12 +45,14 @@ WITNESS = "compiled-by-the-dockerfile-under-test"
 PACKAGE, ZIP = "lambda-package/bootstrap", "lambda-deployment.zip"
 HOST_METHODS = {"local", "native"}
 MAKEFILE = "Makefile"
-TARGETS = ("help", "clean", "package-zip", "deploy-package")
+TARGETS = ("help", "clean", "package-zip", "deploy-package", "build-docker")
 FREE_WORDS = ("-v", "--verbose")
 WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "-vh")
 
 Facts = Mapping[str, tuple[object, ...]]
 FIRST_ANSWER = 999
+UNIX = 3
+"""The system by which a zip says that it keeps modes (APPNOTE.TXT, 4.4.2.2)."""
 LONG_AGO = 1_000_000_000
 JUST_NOW = 3600
 _answers = itertools.count(FIRST_ANSWER + 1)
@@ -70,7 +72,9 @@ def invocations(
         return Invocation(target=target)
     words = draw(st.lists(st.sampled_from(FREE_WORDS), max_size=1))
     words += draw(
-        st.sampled_from([[], ["--package-only"], ["--validate"], ["--help"], ["-h"], ["-c"]])
+        st.sampled_from(
+            [[], ["--package-only"], ["--validate"], ["--help"], ["-h"], ["-c"], ["--clean"]]
+        )
     )
     words += draw(st.lists(st.sampled_from(methods), max_size=2))
     words += draw(st.sampled_from([[], [], [draw(st.sampled_from(WRONG_WORDS))]]))
@@ -105,13 +109,14 @@ def test_the_legacy_interface_is_kept(
 def test_what_chance_may_leave_out_is_kept_too(
     fails: bool, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
-    """A failed build says so and keeps the package; `--package-only` builds nothing; what only
-    looks removes nothing, and `make clean` removes all.
+    """A failed build says so and keeps the package; `--package-only` builds nothing, and packages
+    what is packaged already where the zip is another's; what only looks removes nothing, and
+    `make clean` removes all.
     """
     first = Invocation(words=("docker",), cargo_flags=next(iter(flags_for(bench.subject)), None))
     second = Invocation(words=("prod",) if fails else ("--package-only",))
     third = Invocation(words=("--package-only",) if fails else ("prod",))
-    others = [Invocation(words=("-c", "--validate"))]
+    others = [Invocation(words=("-c", "--validate")), Invocation(("--validate",), engine=False)]
     if (bench.subject.scripts.parent / MAKEFILE).is_file():
         others.append(Invocation(target="clean"))
     with (
@@ -120,7 +125,34 @@ def test_what_chance_may_leave_out_is_kept_too(
         scripted(workspace) as scripts,
     ):
         calls = (first, second, third, *others)
-        judge_calls(calls, scripts, broken=fails, leftovers=False, judge=judge)
+        judge_calls(calls, scripts, broken=fails, leftovers=not fails, judge=judge)
+
+
+@pytest.mark.parametrize("method", ["docker", "native"])
+def test_a_lock_file_that_does_not_fit_is_left_alone(
+    method: str, bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Cargo writes it anew where nothing holds it back, also in a build that then fails."""
+    if method in HOST_METHODS and not host_cargo_works():
+        method = "docker"
+    tree = project(bench.subject, None)
+    lock = tree["Cargo.lock"]
+    assert isinstance(lock, File)
+    tree["Cargo.lock"] = File(lock.content.replace(b'"0.1.0"', b'"0.0.9"'))
+    with tally.scenario(), bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+        before = sources_of(scripts.project)
+        seen = scripts.run(BUILD_LAMBDA, method)
+        rows = source_rows(before, sources_of(scripts.project))
+        judge(
+            "The build changed the source.",
+            holds=seen.status != 0 and not rows,
+            scenario=[
+                "a project that does not compile, its lock file of an earlier version",
+                method,
+            ],
+            rows=[Row("exit status", "not 0", "not 0" if seen.status else "0"), *rows],
+            log=seen.log,
+        )
 
 
 def flags_for(subject: Subject) -> list[str]:
@@ -152,7 +184,7 @@ def judge_calls(
                 + ("an error" if answer is None else f"answer {answer}")
             )
         expected = expect(call, state, binary=binary)
-        if leftovers and expected.state.packaged not in {None, state.packaged}:
+        if leftovers and expected.packages:
             story.append(leave_behind(scripts.project, binary))
         story.append(repr(call))
         count(f"{'make' if call.target else 'script'}: {expected.exit.name}")
@@ -234,11 +266,11 @@ def mark_compiling_stages(scripts: Scripted) -> None:
 
 def invoke(call: Invocation, scripts: Scripted) -> ScriptRun:
     """Make the call in the project's root."""
-    given = {"CARGO_FLAGS": call.cargo_flags, "TARGET_ARCH": call.target_arch}
     if call.target:
         makefile = scripts.scripts.parent / MAKEFILE
-        return scripts.command(("make", "-f", str(makefile), call.target), environment=given)
-    return scripts.run(BUILD_LAMBDA, *call.words, environment=given)
+        words = ("make", "-f", str(makefile), call.target)
+        return scripts.command(words, environment=call.environment)
+    return scripts.run(BUILD_LAMBDA, *call.words, environment=call.environment)
 
 
 def artifacts(root: Path) -> dict[str, bytes]:
@@ -308,14 +340,19 @@ def package_rows(program: Program, root: Path) -> list[Row]:
         infos = packed.infolist()
         rows.append(Row(f"{ZIP}: entries", "bootstrap", ", ".join(i.filename for i in infos)))
         if [info.filename for info in infos] == ["bootstrap"]:
-            mode = infos[0].external_attr >> 16 & 0o777
             same = packed.read("bootstrap") == content
             rows.append(Row(f"{ZIP}: date", "a fixed one", date_of(infos[0])))
-            rows.append(Row(f"{ZIP}: mode", "0755", f"{mode:04o}"))
+            rows.append(Row(f"{ZIP}: mode", "0755", mode_of(infos[0])))
             rows.append(
                 Row(f"{ZIP}: content", "the bootstrap", "the bootstrap" if same else "other")
             )
     return rows
+
+
+def mode_of(info: zipfile.ZipInfo) -> str:
+    """Return the mode that an entry is unpacked with: one of a zip made on DOS has none."""
+    unix = info.create_system == UNIX
+    return f"{info.external_attr >> 16 & 0o777:04o}" if unix else "none: not made on Unix"
 
 
 def date_of(info: zipfile.ZipInfo) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from harness.judging.positions import positions
-from harness.model import BuildObservation, Dockerfile, Instruction, Outcome, Stage, Vertex
+from harness.model import Dockerfile, Instruction, Outcome, Stage, Vertex
 from harness.parsing import instructions
 from harness.structure import roles, sources
 from harness.structure.roles import Role
@@ -20,11 +20,11 @@ Overrides = Mapping[str, str] | None
 Place = tuple[str | None, int | None]
 
 
-def worked(seen: BuildObservation) -> list[Vertex]:
+def worked(vertices: Iterable[Vertex]) -> list[Vertex]:
     """Return the vertices that did a step's work; FROM and internal ones do none."""
     return [
         vertex
-        for vertex in seen.vertices
+        for vertex in vertices
         if vertex.outcome is Outcome.EXECUTED
         and vertex.stage is not None
         and not vertex.name.partition("] ")[2].startswith("FROM ")

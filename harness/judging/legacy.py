@@ -13,6 +13,7 @@ METHODS = ("docker", "local", "native", "codebuild", "dev", "prod")
 HELP_SECTIONS = ("USAGE", "BUILD METHODS", "OPTIONS", "EXAMPLES", "ENVIRONMENT VARIABLES")
 CODEBUILD_FILES = ("buildspec.yml", "codebuild-project-template.json")
 DEFAULT_TRIPLE = "x86_64-unknown-linux-gnu"
+NO_ENGINE = "unix:///nonexistent/docker.sock"
 FLAGS = {"-h", "--help", "-v", "--verbose", "-c", "--clean", "--validate", "--package-only"}
 
 
@@ -25,19 +26,28 @@ class ExitClass(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One call: `target` is a make target, or None for `build-lambda.sh` with `words`."""
+    """One call: `target` is a make target, or None for `build-lambda.sh` with `words`.
+
+    Without `engine`, there is none in reach.
+    """
 
     words: tuple[str, ...] = ()
     cargo_flags: str | None = None
     target_arch: str | None = None
     target: str | None = None
+    engine: bool = True
 
     def __repr__(self) -> str:
         """Show the call as it would be typed."""
-        given = {"CARGO_FLAGS": self.cargo_flags, "TARGET_ARCH": self.target_arch}
-        before = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+        before = [f"{name}={value!r}" for name, value in self.environment.items() if value]
         call = ["make", self.target] if self.target else ["build-lambda.sh", *self.words]
         return " ".join([*before, *call])
+
+    @property
+    def environment(self) -> dict[str, str | None]:
+        """The variables that the call is made with; None takes one away."""
+        given = {"CARGO_FLAGS": self.cargo_flags, "TARGET_ARCH": self.target_arch}
+        return given if self.engine else {**given, "DOCKER_HOST": NO_ENGINE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +74,16 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is to be seen: exit class, words in the output, the state, the files of codebuild."""
+    """What is to be seen: exit class, words in the output, the state, the files of codebuild.
+
+    `packages` says that the package is made, be it of the program that it holds already.
+    """
 
     exit: ExitClass
     says: tuple[str, ...]
     state: State
     codebuild: bool = False
+    packages: bool = False
 
 
 _MAKE = {
@@ -89,14 +103,17 @@ def expect(invocation: Invocation, state: State, *, binary: str) -> Outcome:
             return Outcome(ExitClass.DONE, HELP_SECTIONS, state)
         if word not in FLAGS and word not in METHODS:
             return Outcome(ExitClass.REFUSED, ("[ERROR]", word, "USAGE"), state)
-    if "--validate" in words:
+    if "--validate" in words and invocation.engine:
         return Outcome(ExitClass.DONE, ("[SUCCESS]",), state)
+    if not invocation.engine:
+        return Outcome(ExitClass.REFUSED, ("[ERROR]",), state)
     start = State(state.answer) if {"-c", "--clean"} & set(words) else state
     if "--package-only" not in words:
         return _expect_build(invocation, words, start, binary=binary)
     if start.built is None:
         return Outcome(ExitClass.REFUSED, ("[ERROR]",), start)
-    return Outcome(ExitClass.DONE, ("[SUCCESS]",), replace(start, packaged=start.built))
+    after = replace(start, packaged=start.built)
+    return Outcome(ExitClass.DONE, ("[SUCCESS]",), after, packages=True)
 
 
 def _expect_target(target: str, state: State) -> Outcome:
@@ -127,7 +144,7 @@ def _expect_build(
     )
     said += ["[WARNING]"] if method == "native" else []
     after = State(start.answer, built=made, packaged=made)
-    return Outcome(ExitClass.DONE, (*said, "[SUCCESS]"), after)
+    return Outcome(ExitClass.DONE, (*said, "[SUCCESS]"), after, packages=True)
 
 
 def place(method: str, target_arch: str | None, *, binary: str) -> str:

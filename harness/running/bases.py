@@ -6,7 +6,6 @@ purpose. For generated projects the build image is extended by the registry thei
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ import docker
 
 from harness import engine, outside, subject
 from harness.engine import Engine
-from harness.errors import EnvironmentLacksError, LayerProofError
+from harness.errors import EnvironmentLacksError, LayerProofError, UsageError
 from harness.generated import registry, trees
 from harness.model import BuildOptions, Dockerfile
 from harness.running import builder
@@ -43,7 +42,15 @@ _PROMISES = (
 `nonroot`, and many run as it; Lambda's have the variables that its documentation uses
 (docs.aws.amazon.com/lambda, "Deploy … container images").
 """
-CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+CA_ID = "ca"
+"""The id by which a Dockerfile asks for the certificates that this machine trusts."""
+CA_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where systems keep them; the first is Debian's, and so the stand-ins'."""
 
 
 def resolve(
@@ -67,6 +74,8 @@ def resolve(
         if image != wanted:
             if builds:
                 _expect_no_tools_of(wanted, parsed, index)
+                if under_test.options.network != "none":
+                    image = _trusting(on, image, root=root)
             image = dressed(on, image, wanted, root=root)
         if builds and under_test.project is None:
             image = with_registry(on, image, root=root, say=say)
@@ -76,7 +85,7 @@ def resolve(
 
 def _expect_there(on: Engine, image: str, *, where: str, say: Callable[[str], None]) -> None:
     """See to it that the engine has an image that files are taken from."""
-    if on.has_image(image) or _carried(on, image, say=say):
+    if on.has_image(image) or engine.carry_from_found(on, image, say=say):
         return
     say(f"pulling {image}, which files are taken from")
     try:
@@ -173,19 +182,45 @@ def _builds(on: Engine, text: str, *, root: Path) -> bool:
 def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], None]) -> str:
     if on.has_image(wanted):
         return wanted
-    if _carried(on, wanted, say=say):
+    if engine.carry_from_found(on, wanted, say=say):
         return wanted
     engine.ensure_images(on, (stand_in,), say=say)
     return stand_in
 
 
-def _carried(on: Engine, wanted: str, *, say: Callable[[str], None]) -> bool:
-    """Whether the found engine has an image, and the engine now has it too."""
-    if on.kind is not engine.Kind.FOUND:
-        with contextlib.suppress(EnvironmentLacksError):
-            found = engine.connect(engine.found_url(), kind=engine.Kind.FOUND, say=say)
-            return engine.carry(found.client, on, wanted, say=say)
-    return False
+def certificates() -> str | None:
+    """Return the file of the certificates that this machine trusts, None for none.
+
+    By the scripts' rules: `LAYERPROOF_CA_BUNDLE` names it, and means none where it is empty.
+    Raises UsageError for one that is named and cannot be read.
+    """
+    named = os.environ.get("LAYERPROOF_CA_BUNDLE")
+    if named == "":
+        return None
+    if named is not None and not os.access(named, os.R_OK):
+        raise UsageError(f"LAYERPROOF_CA_BUNDLE cannot be read: {named!r}")
+    places = (named,) if named else (os.environ.get("SSL_CERT_FILE"), *CA_BUNDLES)
+    return next((path for path in places if path and os.access(path, os.R_OK)), None)
+
+
+def _trusting(on: Engine, image: str, *, root: Path) -> str:
+    """Return an image like a stand-in that trusts whom this machine trusts.
+
+    A machine without a registry is behind a proxy, more often than not, and crates.io with it; a
+    Dockerfile that knows nothing of that has to reach it nevertheless.
+    """
+    bundle = certificates()
+    if bundle is None:
+        return image
+    content = Path(bundle).read_bytes()
+    said = f"{on.client.images.get(image).id} ".encode() + content
+    tag = f"layerproof/trusting:{hashlib.sha256(said).hexdigest()[:12]}"
+    if on.has_image(tag):
+        return tag
+    folder = root / tag.rpartition("/")[2].replace(":", "-")
+    folder.mkdir()
+    (folder / "ca").write_bytes(content)
+    return _derived(on, image, (f"COPY ca {CA_BUNDLES[0]}",), tag=tag, folder=folder)
 
 
 def with_network(on: Engine, under_test: Subject, *, image: str, root: Path) -> BuildOptions:
@@ -196,7 +231,7 @@ def with_network(on: Engine, under_test: Subject, *, image: str, root: Path) -> 
     """
     options = under_test.options
     network = os.environ.get("LAYERPROOF_NETWORK")
-    if os.environ.get("LAYERPROOF_OFFLINE"):
+    if os.environ.get("LAYERPROOF_OFFLINE") == "1":
         network = "none"
     if not network:
         works = _builds(
@@ -206,9 +241,8 @@ def with_network(on: Engine, under_test: Subject, *, image: str, root: Path) -> 
             root=root,
         )
         network = None if works else "host"
-    bundles = (os.environ.get("LAYERPROOF_CA_BUNDLE"), os.environ.get("SSL_CERT_FILE"), CA_BUNDLE)
-    bundle = next((path for path in bundles if path and Path(path).is_file()), None)
+    bundle = certificates()
     secrets_given = dict(options.secrets)
-    if bundle is not None and "id=ca" in under_test.dockerfile.text:
-        secrets_given.setdefault("ca", bundle)
+    if bundle is not None and CA_ID in outside.secrets(under_test.dockerfile):
+        secrets_given.setdefault(CA_ID, bundle)
     return replace(options, network=network, secrets=secrets_given)

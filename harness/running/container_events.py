@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import io
+from collections.abc import Iterator, Sequence
 
 import docker
 
+from harness.running import sweep
 from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun
 
-CHANGED = "LAYERPROOF_CHANGED"
+CHANGED, CHANGED_BASE = "LAYERPROOF_CHANGED", "LAYERPROOF_BASE"
 
 
 class ContainerEvent(enum.Enum):
@@ -31,7 +34,9 @@ class ContainerEvent(enum.Enum):
     VOLUMES_REMOVED = "the container and its volumes are removed"
     IMAGE_REMOVED = "the container and its image are removed"
     RECREATED = "a container of that name is created and never started"
+    HALF_MADE = "the container is made again with new volumes, started, and left at that"
     DOCKERFILE_CHANGED = "the Dockerfile changes"
+    BASE_IMAGE_CHANGED = "the base image's name comes to mean another image"
 
 
 COMMANDS = {
@@ -53,7 +58,8 @@ def perform(happening: ContainerEvent, dev: Scripted) -> ScriptRun | None:
         return dev.run(DEV_CONTAINER, *COMMANDS[happening])
     if happening is ContainerEvent.DOCKERFILE_CHANGED:
         change_dockerfile(dev)
-        return None
+    if happening is ContainerEvent.BASE_IMAGE_CHANGED:
+        change_base_image(dev)
     api = dev.bench.engine.client.api
     for found in dev.containers():
         facts = api.inspect_container(found.id)
@@ -78,15 +84,64 @@ def change_dockerfile(dev: Scripted) -> None:
     file.write_text("".join(lines))
 
 
+@contextlib.contextmanager
+def base_image_of_its_own(dev: Scripted) -> Iterator[None]:
+    """Give the build image a name that means it in this block alone, and so may be changed."""
+    image = dev.environment["DOCKER_IMAGE"]
+    if image is None:
+        yield
+        return
+    api = dev.bench.engine.client.api
+    repository, tag = "layerproof/base", dev.project.name.lower()
+    name = f"{repository}:{tag}"
+    api.tag(image, repository, tag)
+    dev.environment["DOCKER_IMAGE"] = name
+    file = dev.workspace.dockerfile
+    file.write_text(file.read_text().replace(image, name))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(docker.errors.APIError):
+            api.remove_image(name)
+
+
+def change_base_image(dev: Scripted) -> None:
+    """Let the name of the build image mean another image, with one more environment variable."""
+    name = dev.environment["DOCKER_IMAGE"]
+    if name is None:
+        return
+    client = dev.bench.engine.client
+    count = _shown(client.images.get(name).attrs["Config"]["Env"], CHANGED_BASE)
+    text = f"FROM {name}\nENV {CHANGED_BASE}_{count}=1\n"
+    labels = {sweep.LABEL: dev.bench.run_id}
+    client.images.build(fileobj=io.BytesIO(text.encode()), tag=name, labels=labels)
+
+
+def is_of_an_earlier_base_image(container: Container, dev: Scripted) -> bool:
+    """Whether a container lacks a change of the base image that its Dockerfile starts from."""
+    name = dev.environment["DOCKER_IMAGE"]
+    client = dev.bench.engine.client
+    if name is None:
+        return False
+    facts = client.api.inspect_container(container.id)
+    wanted = _shown(client.images.get(name).attrs["Config"]["Env"], CHANGED_BASE)
+    return _shown(facts["Config"]["Env"], CHANGED_BASE) < wanted
+
+
+def _shown(environment: Sequence[str] | None, changed: str) -> int:
+    """Return how many changes some variables tell of."""
+    return sum(word.startswith(f"{changed}_") for word in environment or ())
+
+
 def is_of_an_earlier_dockerfile(container: Container, dev: Scripted) -> bool:
     """Whether a container is made from the Dockerfile, and lacks a change that was made to it.
 
     A container that shows no change at all is made from something else.
     """
     facts = dev.bench.engine.client.api.inspect_container(container.id)
-    shown: int = sum(word.startswith(f"{CHANGED}_") for word in facts["Config"]["Env"] or ())
+    shown = _shown(facts["Config"]["Env"], CHANGED)
     changes = dev.workspace.dockerfile.read_text().count(f"ENV {CHANGED}_")
-    return bool(0 < shown < changes)
+    return 0 < shown < changes
 
 
 _REMOVALS = {
@@ -94,6 +149,7 @@ _REMOVALS = {
     ContainerEvent.VOLUMES_REMOVED,
     ContainerEvent.IMAGE_REMOVED,
     ContainerEvent.RECREATED,
+    ContainerEvent.HALF_MADE,
 }
 
 
@@ -102,19 +158,21 @@ def _remove(
 ) -> None:
     api = dev.bench.engine.client.api
     api.remove_container(container, force=True)
-    if happening is ContainerEvent.VOLUMES_REMOVED:
+    if happening in {ContainerEvent.VOLUMES_REMOVED, ContainerEvent.HALF_MADE}:
         mounts = facts["Mounts"]
         assert isinstance(mounts, list)  # noqa: S101  the engine's own answer
         for mount in mounts:
             if mount.get("Type") == "volume":
                 api.remove_volume(mount["Name"], force=True)
-    elif happening is ContainerEvent.IMAGE_REMOVED:
+    if happening is ContainerEvent.IMAGE_REMOVED:
         others = {image.identity for image in dev.bench.images.values()}
         if facts["Image"] not in others:  # a base image is not the scripts' own to lose
             api.remove_image(str(facts["Image"]), force=True)
-    elif happening is ContainerEvent.RECREATED:
+    elif happening in {ContainerEvent.RECREATED, ContainerEvent.HALF_MADE}:
         name = str(facts["Name"]).lstrip("/")
         config = facts["Config"]
         assert isinstance(config, dict)  # noqa: S101
         created = {**config, "Image": facts["Image"], "HostConfig": facts["HostConfig"]}
         api.create_container_from_config(created, name=name)  # type: ignore[no-untyped-call]
+        if happening is ContainerEvent.HALF_MADE:
+            api.start(name)

@@ -18,7 +18,7 @@ from docker.utils import parse_repository_tag
 
 from harness import dockerfile
 from harness import subject as subjects
-from harness.engine import Engine, Kind
+from harness.engine import Kind
 from harness.scenario import Bench
 
 DOCKERFILE = "Dockerfile.optimized"
@@ -62,8 +62,8 @@ def named_images(bench: Bench) -> Iterator[None]:
                 api.remove_image(name, noprune=True)
 
 
-def client_configuration(engine: Engine, into: Path) -> Path:
-    """Make a configuration of docker's client that has our buildx; what else it holds is theirs."""
+def client_configuration(buildx: Path, into: Path) -> Path:
+    """Make a configuration of docker's client that has this buildx; the rest of it is theirs."""
     theirs = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     plugins = into / "cli-plugins"
     plugins.mkdir(parents=True)
@@ -71,7 +71,7 @@ def client_configuration(engine: Engine, into: Path) -> Path:
         if path.name != plugins.name:
             (into / path.name).symlink_to(path)
     for path in (theirs / plugins.name).glob("*"):
-        (plugins / path.name).symlink_to(path)
-    with contextlib.suppress(FileExistsError):
-        (plugins / "docker-buildx").symlink_to(engine.buildx)
+        if path.name != buildx.name:
+            (plugins / path.name).symlink_to(path)
+    (plugins / buildx.name).symlink_to(buildx)
     return into

@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,15 @@ from harness import dockerfile, for_scripts, process, progress
 from harness import subject as subjects
 from harness.engine import SCRIPTS
 from harness.errors import CommandError
-from harness.running import execution, other_scripts, sweep
+from harness.running import execution, noting, other_scripts, sweep
+from harness.running.noting import Notes
 from harness.scenario import Workspace
 
 SCRIPT_SECONDS = 300.0
 BUILD_LAMBDA = "build-lambda.sh"
 DEV_CONTAINER = "dev-container.sh"
+PACKAGE, ZIP = Path("lambda-package/bootstrap"), Path("lambda-deployment.zip")
+"""What build-lambda.sh makes, in the project."""
 OUTPUTS = ("target", "lambda-package")
 """The directories that the scripts may write to in a project."""
 AFTER_PROGRAM = "\x1f"
@@ -41,10 +43,7 @@ PLAIN_USER = 12345
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
-    """One call of a script: its words, exit status, and what it wrote.
-
-    `docker_calls` are the words of each call of docker that it made, where they were to be noted.
-    """
+    """One call of a script: its words, exit status, what it wrote, and what was noted of it."""
 
     argv: tuple[str, ...]
     status: int
@@ -52,7 +51,7 @@ class ScriptRun:
     err: str
     stdout: bytes
     crates_compiled: tuple[str, ...]
-    docker_calls: tuple[str, ...] = ()
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def log(self) -> str:
@@ -86,10 +85,11 @@ class Scripted:
         self.are_ours = self.scripts == SCRIPTS
         declared = self.scripts / DEV_CONTAINER
         self.sees_old_dates = declared.is_file() and OLD_DATES in declared.read_text()
-        self.environment = script_environment(workspace)
+        buildx = noting.stand_in_for_buildx(self.bench.engine.buildx, self.project.parent / "tools")
+        self.environment = {**script_environment(workspace), "LAYERPROOF_BUILDX": str(buildx)}
         self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()
         if self.uid != os.getuid():
-            self.environment |= _home(self.project.parent / "home", self.bench.engine.buildx)
+            self.environment |= _home(self.project.parent / "home")
             self.hand_over(self.project.parent / "home")
             self.hand_over(self.project)
         if not self.are_ours:
@@ -98,7 +98,7 @@ class Scripted:
                 self.scripts, workspace.dockerfile, around / "repository"
             )
             configuration = around / "docker-config"
-            other_scripts.client_configuration(self.bench.engine, configuration)
+            other_scripts.client_configuration(buildx, configuration)
             self.environment["DOCKER_CONFIG"] = str(configuration)
 
     def hand_over(self, folder: Path) -> None:
@@ -134,20 +134,14 @@ class Scripted:
             self.bench.engine.expect_answer(f"{done.out}{done.err}")
         return _observed(done)
 
-    def run_noting_docker(self, script: str, *arguments: str) -> ScriptRun:
-        """Run a script and note what it calls docker with, whatever it shows of that."""
-        folder = self.project.parent / "noting"
-        folder.mkdir(exist_ok=True)
-        calls, noting = folder / "calls", folder / "docker"
-        calls.write_text("")
-        noting.write_text(
-            f'#!/bin/sh\necho "$(printf "%s " "$@" | tr "\\n" " ")" >>{shlex.quote(str(calls))}\n'
-            f'exec {shlex.quote(str(shutil.which("docker")))} "$@"\n'
-        )
-        noting.chmod(0o755)
-        path = f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        seen = self.run(script, *arguments, environment={"PATH": path})
-        return replace(seen, docker_calls=tuple(calls.read_text().splitlines()))
+    def run_noting(self, script: str, *arguments: str) -> ScriptRun:
+        """Run a script and note what it calls docker with, and what its builds say of themselves.
+
+        That is noted whatever the script shows of it.
+        """
+        folder = self.project.parent / "notes"
+        seen = self.run(script, *arguments, environment=noting.environment(folder))
+        return replace(seen, notes=noting.read(folder))
 
     @contextlib.contextmanager
     def beside(self, script: str, *arguments: str) -> Iterator[process.Running]:
@@ -295,11 +289,9 @@ def _can_change_user() -> bool:
     return shutil.which("setpriv") is not None
 
 
-def _home(home: Path, buildx: Path) -> dict[str, str | None]:
-    """Make a home directory with buildx in it; return the environment that leads there."""
-    plugins = home / ".docker" / "cli-plugins"
-    plugins.mkdir(parents=True)
-    (plugins / "docker-buildx").symlink_to(buildx)
+def _home(home: Path) -> dict[str, str | None]:
+    """Make a home directory; return the environment that leads there."""
+    home.mkdir(parents=True)
     return {
         "HOME": str(home),
         "LAYERPROOF_HOME": str(home / "layerproof"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.model import Dockerfile
 from harness.parsing.dockerignore import Ignore
-from harness.structure.roles import Role, Roles
+from harness.structure.roles import Roles
 from harness.structure.stagegraph import Graph, Step
 
 Found = Iterator[tuple[int, str]]
@@ -76,10 +76,6 @@ class Facts:
     def builds(self) -> tuple[Step, ...]:
         """Return the steps of `building` that compile the project."""
         return tuple(step for step in self.building if step.builds)
-
-    def dependencies_are_apart(self) -> bool:
-        """Return whether dependencies have a layer of their own."""
-        return self.roles.stage(Role.DEPENDENCIES) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from harness.fitting import Shape
 from harness.generated import edits
 from harness.generated.projects import Blueprint, render
 from harness.judging import foundation
-from harness.model import BuildObservation, EditClass, File, Outcome, Vertex
+from harness.model import EditClass, File, Outcome, Vertex
 from harness.strategies import blueprints, plainest
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,7 @@ def test_work_is_what_executed_vertices_of_stages_did() -> None:
         Vertex("[a 3/3] RUN x", Outcome.CACHED, stage="a", position=3),
         Vertex("[internal] load build context", Outcome.EXECUTED),
     )
-    assert foundation.worked(BuildObservation(True, vertices)) == [vertices[1]]
+    assert foundation.worked(vertices) == [vertices[1]]
 
 
 HEREDOC = "# Syntax = docker/dockerfile:1\nFROM rust\nRUN <<EOF\ncargo build\nEOF\n"

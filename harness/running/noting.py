@@ -1,0 +1,74 @@
+"""Notes what a script calls docker and buildx with, and what its builds say; changes none of it.
+
+Two small programs stand in front of the real ones: `docker` on the PATH of a call that is noted,
+and buildx's plugin wherever the scripts look for it. Without a folder for notes they step aside.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = "LAYERPROOF_NOTES"
+"""The variable that names the folder for the notes of a call."""
+_STAND_IN = """#!/bin/sh
+if [ -z "${{{folder}:-}}" ]; then exec {real} "$@"; fi
+printf '%s ' "$@" | tr '\\n' ' ' >>"${folder}/calls"
+echo >>"${folder}/calls"
+"""
+_JUST_CALL = 'exec {real} "$@"\n'
+_KEEP_WORDS = """said="${folder}/said.$$"
+mkfifo "$said.pipe"
+tee "$said" <"$said.pipe" >&2 &
+{real} "$@" 2>"$said.pipe"
+status=$?
+wait
+exit "$status"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What was noted: the words of each call, and what each call of buildx wrote on stderr."""
+
+    calls: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+
+
+def stand_in_for_buildx(buildx: Path, into: Path) -> Path:
+    """Write the program that stands in front of buildx; return where it lies."""
+    return _write(into / "docker-buildx", buildx, _STAND_IN + _KEEP_WORDS)
+
+
+def environment(folder: Path) -> Mapping[str, str]:
+    """Return the environment of a call that is to be noted in a folder, which is made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    folder.chmod(0o777)  # whoever runs the script notes
+    docker = shutil.which("docker")
+    path = os.environ.get("PATH", os.defpath)
+    if docker is not None:
+        _write(folder / "bin" / "docker", Path(docker), _STAND_IN + _JUST_CALL)
+        path = f"{folder / 'bin'}{os.pathsep}{path}"
+    return {FOLDER: str(folder), "PATH": path}
+
+
+def read(folder: Path) -> Notes:
+    """Return what was noted in a folder."""
+    calls = folder / "calls"
+    logs = sorted(folder.glob("said.*[0-9]"), key=lambda path: path.stat().st_mtime_ns)
+    return Notes(
+        calls=tuple(calls.read_text(errors="replace").splitlines()) if calls.exists() else (),
+        said=tuple(path.read_text(errors="replace") for path in logs),
+    )
+
+
+def _write(path: Path, real: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.format(folder=FOLDER, real=shlex.quote(str(real))))
+    path.chmod(0o755)
+    return path
