@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness import commands, process, progress
 from harness.generated import edits
-from harness.generated.projects import render
+from harness.generated.projects import Blueprint, render
 from harness.judging.foundation import among, base_stage, dependencies, foundation, worked
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
@@ -61,30 +61,38 @@ def test_a_build_by_the_scripts_runs_nothing_again_either(
     each commit.
     """
     start = plainest(bench.subject.shape, bench.subject.binary)
-    change = edits.apply(EditClass.SOURCE, start)
-    assert change is not None
     with (
         tally.scenario(),
         bench.workspace(render(start).tree) as workspace,
         scripted(workspace) as scripts,
     ):
-        story = ["build-lambda.sh prod"]
-        commit(scripts.project)
-        script_build(scripts, story, judge)
-        before = (scripts.project / PACKAGE).read_bytes()
-        story.append("nothing changed, build-lambda.sh prod")
-        expect_kept(script_build(scripts, story, judge), story, judge)
-        judge(
-            "Nothing changed, and yet the package is another one.",
-            holds=(scripts.project / PACKAGE).read_bytes() == before,
-            scenario=story,
-        )
-        workspace.edit(change.edit)
-        commit(scripts.project)
-        story.append(f"{change.edit.summary}, a commit, build-lambda.sh prod")
-        parsed, given = bench.subject.dockerfile, bench.subject.roles
-        places = foundation(parsed, given) | dependencies(parsed, given)
-        expect_kept(among(script_build(scripts, story, judge), places), story, judge)
+        judge_scripts(start, scripts, judge=judge)
+
+
+def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
+    """Build twice, edit and commit, build: nothing is executed again, then nothing of the base and
+    the dependencies.
+    """
+    change = edits.apply(EditClass.SOURCE, start)
+    assert change is not None
+    story = ["build-lambda.sh prod"]
+    commit(scripts.project)
+    script_build(scripts, story, judge)
+    before = (scripts.project / PACKAGE).read_bytes()
+    story.append("nothing changed, build-lambda.sh prod")
+    expect_kept(script_build(scripts, story, judge), story, judge)
+    judge(
+        "Nothing changed, and yet the package is another one.",
+        holds=(scripts.project / PACKAGE).read_bytes() == before,
+        scenario=story,
+    )
+    scripts.workspace.edit(change.edit)
+    commit(scripts.project)
+    story.append(f"{change.edit.summary}, a commit, build-lambda.sh prod")
+    under_test = scripts.bench.subject
+    parsed, given = under_test.dockerfile, under_test.roles
+    places = foundation(parsed, given) | dependencies(parsed, given)
+    expect_kept(among(script_build(scripts, story, judge), places), story, judge)
 
 
 def commit(project: Path) -> None:

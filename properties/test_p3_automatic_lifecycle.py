@@ -73,7 +73,6 @@ def test_a_dev_build_brings_up_a_current_container_whatever_happened(
         tally.scenario(),
         bench.workspace(render(start).tree) as workspace,
         scripted(workspace) as dev,
-        base_image_of_its_own(dev),
     ):
         judge_moves(start, moves, dev, built=built, judge=judge)
 
@@ -116,11 +115,19 @@ def judge_moves(
     judge: Judge,
 ) -> None:
     """Judge `status` and the commands after each move, and the build after them all."""
-    story, now = ["a project without a dev container"], start
     change_dockerfile(dev)
-    if built:
-        story.append("dev build")
-        judge_build(dev, start, story, judge)
+    with base_image_of_its_own(dev):
+        story = ["a project without a dev container"]
+        if built:
+            story.append("dev build")
+            judge_build(dev, start, story, judge)
+        judge_each(moves, start, dev, story, judge)
+
+
+def judge_each(
+    moves: Sequence[ContainerEvent], now: Blueprint, dev: Scripted, story: list[str], judge: Judge
+) -> None:
+    """Make the moves in turn and judge what follows; a build comes last."""
     for move in (*moves, ContainerEvent.BUILD):
         count(f"move: {move.value}")
         if move is ContainerEvent.BUILD:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.generated import checkouts, registry
-from harness.generated.checkouts import Checkout, locked
+from harness import progress
+from harness.generated import checkouts, projects, registry
+from harness.generated.checkouts import Checkout
 from harness.generated.projects import Blueprint, Unit, render, units
 from harness.judging.foundation import among, dependencies, keeps_compiled_crates, worked
 from harness.judging.judge import Judge, Tally
@@ -69,6 +70,8 @@ OTHER_PROFILE = (
     "The program was compiled with another profile than the manifest's release: build with "
     "--release and copy from target/release."
 )
+INSTALLING = re.compile(r"^\s*Installing ", re.MULTILINE)
+"""How cargo begins to install a program, whose crates are its own."""
 OTHER_CRATES = (
     "The crates are not those of Cargo.lock as it is now: copy it, keep it out of the ignore file, "
     "and build with --locked."
@@ -124,6 +127,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
     places = dependencies(under_test.dockerfile, under_test.roles)
     first = workspace.build(state=0)
     expect_success(first, story, judge)
+    expect_locked(plan.start, first, story, judge)
     expect_truth(plan.start, first, workspace, story, judge)
     compiled_before = units_of(plan.start)
     seen = [plan.start]
@@ -154,6 +158,7 @@ def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
             story=story,
             judge=judge,
         )
+        expect_locked(step.after, now, story, judge)
         expect_truth(step.after, now, workspace, story, judge)
         compiled_before |= units_of(step.after)
         seen.append(step.after)
@@ -200,9 +205,7 @@ def expect_crates(
 ) -> None:
     """Of the registry's crates those are compiled that changed, and none that may not be."""
     after = units_of(step.after)
-    crates_there = {unit.crate for unit in after}
-    if isinstance(step.after, Checkout):
-        crates_there = set(locked(step.after))
+    crates_there = in_lock(step.after)
     compiled = [crate for crate in now.crates_compiled if crate in crates_there]
     fresh = {unit.crate for unit in after if unit not in before}
     hosts = {unit.crate for unit in after if is_for_host(unit)}
@@ -246,6 +249,31 @@ def expect_crates(
         hint="The flags of the two cargo calls differ (profile, features, target, RUSTFLAGS), or "
         "the second does not find what the first compiled.",
     )
+
+
+def expect_locked(state: State, now: BuildObservation, story: list[str], judge: Judge) -> None:
+    """Of the crates that the lock file names, no other versions are compiled for the project."""
+    wanted = in_lock(state)
+    names = {crate.split()[0] for crate in wanted}
+    ours = [v for v in now.vertices if not INSTALLING.search(v.log)]
+    compiled = progress.crates_compiled(ours)
+    others = sorted({c for c in compiled if c.split()[0] in names} - wanted)
+    judge(
+        "Other versions were compiled than Cargo.lock names.",
+        holds=not others,
+        scenario=story,
+        rows=[Row(f"crate {crate}", "as in Cargo.lock", "another version") for crate in others],
+        lines=lines_of([v for v in worked(ours) if "Compiling" in v.log], judge),
+        log=now.log,
+        hint=OTHER_CRATES,
+    )
+
+
+def in_lock(state: State) -> set[str]:
+    """Return `name version` of each registry crate that the lock file names."""
+    if isinstance(state, Checkout):
+        return set(checkouts.locked(state))
+    return {f"{name} {crate.version}" for name, crate in projects.locked(state).items()}
 
 
 def units_of(state: State) -> set[Unit]:

@@ -19,7 +19,7 @@ NUMBER = b"4294967295"
 UNOPTIMISED = b"kept where nothing optimises"
 """Stands in each program, in a branch that every optimisation level above 0 leaves out."""
 IGNORED_FOLDER = "target"
-IGNORE_FILE = "target\n**/*.log\n.git\n"
+IGNORE_FILE = "target\nlambda-package\nlambda-deployment*.zip\n**/*.log\n.git\n"
 
 
 @dataclass(frozen=True, slots=True)

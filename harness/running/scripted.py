@@ -106,7 +106,8 @@ class Scripted:
         if self.uid == os.getuid():
             return
         for path in (folder, *folder.rglob("*")):
-            os.lchown(path, self.uid, self.uid)
+            if path.lstat().st_uid != self.uid:
+                os.lchown(path, self.uid, self.uid)
 
     def run(
         self,

@@ -58,7 +58,11 @@ def of_scripts() -> list[Regression]:
             says=record["says"],
             moves=tuple(record.get("moves", ())),
             calls=tuple(
-                Invocation(words=tuple(call["words"]), cargo_flags=call.get("cargo-flags"))
+                Invocation(
+                    words=tuple(call["words"]),
+                    cargo_flags=call.get("cargo-flags"),
+                    engine=call.get("engine", True),
+                )
                 for call in record.get("calls", ())
             ),
             broken=record.get("broken", False),

@@ -133,7 +133,8 @@ def restored(path: Path, engine: Engine, say: Callable[[str], None]) -> None:
         bench.workspace(tree_of(plan.start), isolated=True) as workspace,
     ):
         p5.judge_plan(plan, workspace, judge=judge_of(path, "P5"))
-        assert len(workspace.observations) == len(plan.steps) + 1
+        p5.judge_error(plan.start, workspace, judge=judge_of(path, "P5"))
+        assert len(workspace.observations) == len(plan.steps) + 2
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name.removesuffix(".Dockerfile"))
@@ -146,14 +147,55 @@ def test_a_good_dockerfile_sees_restored_sources(
 def test_a_build_script_that_is_restored_and_not_touched_is_stale(
     tmp_path: Path, engine: Engine, say: Callable[[str], None]
 ) -> None:
-    text = (FIXTURES / "good" / "cache-mount.Dockerfile").read_text()
-    everything = "find . -path ./target -prune -o -name '*.rs'"
-    assert text.count(everything) == 1
-    path = tmp_path / "Dockerfile"
-    path.write_text(text.replace(everything, "find src -name '*.rs'"))
+    path = edited(
+        FIXTURES / "good" / "cache-mount.Dockerfile",
+        tmp_path / "Dockerfile",
+        ("find . -path ./target -prune -o -name '*.rs'", "find src -name '*.rs'"),
+    )
     with pytest.raises(PropertyViolation, match=r"build\.rs: passes 1 → 2") as caught:
         restored(path, engine, say)
     assert "The image's program is not that of the current source." in str(caught.value)
+
+
+def edited(path: Path, into: Path, *replaced: tuple[str, str]) -> Path:
+    """Write a Dockerfile with some texts replaced, each of which stands in it once."""
+    text = path.read_text()
+    for old, new in replaced:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    into.write_text(text)
+    return into
+
+
+def test_an_error_behind_a_pipe_ships_the_program_before_it(
+    tmp_path: Path, engine: Engine, say: Callable[[str], None]
+) -> None:
+    path = edited(
+        FIXTURES / "good" / "cache-mount.Dockerfile",
+        tmp_path / "Dockerfile",
+        ("--workspace", "--workspace 2>&1 | tee /log"),
+    )
+    with pytest.raises(PropertyViolation, match="A source that does not compile was built"):
+        restored(path, engine, say)
+
+
+def test_a_touch_that_is_cached_makes_a_commit_that_goes_back_stale(
+    tmp_path: Path, open_workspace: Callable[[Path], Workspace]
+) -> None:
+    """The layer that touches comes from the cache, with its old dates; what compiles runs."""
+    touch = "find . -path ./target -prune -o -name '*.rs' -exec touch {} +"
+    path = edited(
+        FIXTURES / "good" / "cache-mount.Dockerfile",
+        tmp_path / "Dockerfile",
+        (f"    {touch} \\\n && cargo build", '    echo "$GIT_SHA" && cargo build'),
+        ("COPY . .\n", f"COPY . .\nRUN {touch}\nARG GIT_SHA\n"),
+    )
+    change = edits.apply(EditClass.SOURCE, START)
+    assert change is not None
+    back = edits.revert(change.after, START)
+    plan = Plan(START, (Step(change.edit, change.after), Step(back.edit, back.after, back_to=0)))
+    with pytest.raises(PropertyViolation, match="is not that of the current source"):
+        p5.judge_plan(plan, open_workspace(path), judge=judge_of(path, "P5"))
 
 
 def test_every_property_judged_here_has_a_negative_control() -> None:

@@ -25,6 +25,7 @@ from harness.running.scripted import scripted
 from harness.scenario import Bench
 from harness.strategies import Plan, Step
 from properties import records
+from properties import test_p1_layer_caching as p1
 from properties import test_p2_dev_container_persistence as p2
 from properties import test_p3_automatic_lifecycle as p3
 from properties import test_p4_source_mount as p4
@@ -82,10 +83,17 @@ def one_edit(*, old: bool = False) -> Plan:
     return Plan(PROJECT, (Step(change.edit, change.after, old=old),))
 
 
+def check_p1(bench: Bench, broken: Regression | None) -> None:
+    with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as scripts:
+        p1.judge_scripts(PROJECT, scripts, judge=judge_of("P1", bench))
+
+
 def check_p2(bench: Bench, broken: Regression | None) -> None:
     with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
         plan = one_edit(old=True)
         p2.judge_plan(plan, dev, at_last=ContainerEvent.REMOVED, judge=judge_of("P2", bench))
+    with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
+        p2.judge_mishaps(PROJECT, dev, judge=judge_of("P2", bench))
 
 
 def check_p3(bench: Bench, broken: Regression | None) -> None:
@@ -116,6 +124,7 @@ def check_p4(bench: Bench, broken: Regression | None) -> None:
         p4.judge_trees([{"a": File(b"one")}, {"a": File(b"two")}], b"123", dev, judge=judge)
         p4.judge_lock(p4.LOCK.format(name="app", version="0.0.9"), dev, judge=judge)
         p4.judge_made_anew(dev, judge=judge)
+        p4.judge_hidden(dev, judge=judge)
 
 
 def check_p6(bench: Bench, broken: Regression | None) -> None:
@@ -139,6 +148,7 @@ def check_p7(bench: Bench, broken: Regression | None) -> None:
 
 
 CHECKS: dict[str, Callable[[Bench, Regression | None], None]] = {
+    "P1": check_p1,
     "P2": check_p2,
     "P3": check_p3,
     "P4": check_p4,
@@ -173,6 +183,7 @@ def test_the_scripts_pass_with_a_dockerfile_of_another_design(
     loaded = subject.load(path, scripts=regressions.ROOT / "scripts")
     loaded = replace(loaded, options=replace(loaded.options, network="none"))
     with scenario.prepare(engine, loaded, say=say) as bench:
+        check_p1(bench, None)
         check_p2(bench, None)
         check_p6(bench, None)
         tree = p7.project(bench.subject, p7.FIRST_ANSWER)
