@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness import dockerfile
 from harness import subject as subjects
+from harness.config import Config
 from harness.engine import Engine
 from harness.fitting import declared_arguments
 from harness.judging.image import Image
@@ -22,6 +23,7 @@ from harness.model import BuildObservation, Dockerfile
 from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan, tree_of
+from harness.structure import checks as structure
 from harness.structure.safety import SECRET_NAME
 from harness.subject import Subject
 from properties.story import any_plan, count, expect_success
@@ -32,6 +34,8 @@ SECRET = "layerproof-secret-6f0d3b8e1a94"  # noqa: S105 - known to nobody's regi
 """The same in all builds: a secret is no part of a step's key, so that one of another build may lie
 in a layer that is reused.
 """
+UNABLE_TO_START = {"libc-missing", "glibc-too-new", "other-processor"}
+"""Rules of the structure checks that go by what is known of well-known images."""
 COLD_SHARE = 10
 """One of so many scenarios is also built twice from nothing, which costs three times as much."""
 
@@ -61,6 +65,25 @@ def test_two_cold_builds_are_the_same_byte_for_byte(
     plan = draw_plan(data, project_bench.subject, edits=0)
     with tally.scenario(), project_bench.workspace(tree_of(plan.start)) as workspace:
         judge_twice(plan, workspace, reader, judge=judge)
+
+
+def test_nothing_known_of_the_images_keeps_the_binary_from_starting(
+    subject: Subject, configuration: Config, tally: Tally, judge: Judge
+) -> None:
+    """What takes the place of an image may be newer than that: a name tells how old it is."""
+    with tally.scenario():
+        found = structure.check(
+            subject.dockerfile, overrides=configuration.roles, allowed=configuration.allowed
+        )
+        unable = [finding for finding in found if finding.rule in UNABLE_TO_START]
+        judge(
+            "The binary does not start in its image.",
+            holds=not unable,
+            scenario=["the Dockerfile, read"],
+            lines=[finding.line for finding in unable],
+            because=[f"{finding.message}: {finding.why}" for finding in unable],
+            hint=unable[0].instead if unable else None,
+        )
 
 
 def judge_plan(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judge) -> None:
