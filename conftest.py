@@ -333,7 +333,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is None:
         return
     bad = [*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())]
-    if bad and all(CANNOT_RUN in dict(report.user_properties) for report in bad):
+    if bad and all(CANNOT_RUN in dict(getattr(report, "user_properties", ())) for report in bad):
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 

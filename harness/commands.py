@@ -35,15 +35,23 @@ def buildx_build(
         argv.append("--no-cache")
     argv += [f"--no-cache-filter={stage}" for stage in options.no_cache_filter]
     argv += [f"--build-arg={name}={value}" for name, value in options.build_args.items()]
-    argv += [f"--secret=id={name},src={path}" for name, path in options.secrets.items()]
+    secrets = options.secrets.items()
+    argv += [f"--secret={_field(f'id={name}')},{_field(f'src={path}')}" for name, path in secrets]
     argv += [f"--build-context={name}={ref}" for name, ref in options.named_contexts.items()]
     argv += [f"--label={name}={value}" for name, value in (labels or {}).items()]
     argv += [f"--tag={tag}" for tag in tags]
     if iidfile is not None:
         argv.append(f"--iidfile={iidfile}")
     if export_to is not None:
-        argv.append(f"--output=type=local,dest={export_to}")
+        argv.append(f"--output=type=local,{_field(f'dest={export_to}')}")
     return (*argv, "--", str(context))
+
+
+def _field(text: str) -> str:
+    """Return a field of the comma-separated values that buildx takes."""
+    if not set(text) & set(',"\n'):
+        return text
+    return '"' + text.replace('"', '""') + '"'
 
 
 def buildx_version(buildx: Path) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import enum
 import fcntl
 import gc
 import os
+import re
 import shutil
 import threading
 import warnings
@@ -36,13 +37,15 @@ ANSWER_SECONDS = 10.0
 SETUP_SECONDS = 1800.0
 STOP_SECONDS = 600.0
 """Deleting the data of an engine that holds too much takes a second, or a minute on a busy disk."""
+BUILDX_AT_LEAST = (0, 13)
+"""The first buildx with progress as JSON."""
 PLUGIN_FOLDERS = (
-    "~/.docker/cli-plugins",
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
     "/usr/lib/docker/cli-plugins",
     "/usr/libexec/docker/cli-plugins",
     "/opt/homebrew/lib/docker/cli-plugins",
+    "/usr/local/opt/docker-buildx/bin",
     "/Applications/Docker.app/Contents/Resources/cli-plugins",
 )
 
@@ -189,7 +192,10 @@ def connect(url: str, *, kind: Kind, say: Say, scripts: Path = SCRIPTS) -> Engin
 
 
 def find_buildx(*, say: Say, scripts: Path = SCRIPTS) -> Path:
-    """Return buildx's binary; lets scripts/setup.sh provide it when there is none."""
+    """Return buildx's binary, 0.13 or later; lets scripts/setup.sh provide it when there is none.
+
+    It is looked for where the scripts look for it (`buildx_candidates` in scripts/lib/engine.sh).
+    """
     found = _buildx()
     if found is None and (scripts / "setup.sh").exists():
         say("no buildx; asking scripts/setup.sh for it")
@@ -197,8 +203,8 @@ def find_buildx(*, say: Say, scripts: Path = SCRIPTS) -> Path:
         found = _buildx()
     if found is None:
         raise EnvironmentLacksError(
-            "docker's buildx plugin is missing",
-            context=("looked for docker-buildx in PATH, our tools and docker's plugin folders",),
+            "docker's buildx plugin is missing, or older than 0.13",
+            context=("looked for docker-buildx in docker's plugin folders, our tools and PATH",),
             hint="run `scripts/setup.sh buildx`",
         )
     return found
@@ -286,14 +292,24 @@ def _client(url: str) -> docker.DockerClient | None:
 
 
 def _buildx() -> Path | None:
-    folders = [Path(folder).expanduser() for folder in PLUGIN_FOLDERS]
-    candidates = [folder / "docker-buildx" for folder in folders]
-    if os.environ.get("DOCKER_CONFIG"):
-        candidates.insert(0, Path(os.environ["DOCKER_CONFIG"]) / "cli-plugins" / "docker-buildx")
-    candidates += sorted((state_home() / "tools").glob("**/docker-buildx"))
+    """Return the first plugin that is recent enough; one that the environment names before all."""
+    named = os.environ.get("LAYERPROOF_BUILDX")
+    if named:
+        if not os.access(named, os.X_OK):
+            raise UsageError(f"LAYERPROOF_BUILDX cannot be run: {named!r}")
+        return Path(named)
+    configuration = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    folders = [configuration / "cli-plugins", state_home() / "tools"]
+    places = [folder / "docker-buildx" for folder in (*folders, *map(Path, PLUGIN_FOLDERS))]
     on_path = shutil.which("docker-buildx")
-    candidates += [Path(on_path)] if on_path else []
-    return next((path for path in candidates if os.access(path, os.X_OK)), None)
+    places += [Path(on_path)] if on_path else []
+    return next((path for path in places if os.access(path, os.X_OK) and _is_recent(path)), None)
+
+
+def _is_recent(buildx: Path) -> bool:
+    said = process.run(commands.buildx_version(buildx), limit=ANSWER_SECONDS).out
+    version = re.search(r"\bv?(\d+)\.(\d+)", said.partition(" ")[2])
+    return version is not None and tuple(map(int, version.groups())) >= BUILDX_AT_LEAST
 
 
 def _private(

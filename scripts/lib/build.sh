@@ -5,14 +5,6 @@
 # Each build_… sets the array BUILT to the paths of the binaries it made, relative to the project where they lie in it.
 # Options come in as BIN, TRIPLE (empty: what the build image compiles for), IMAGE_TAG, SCRIPTS.
 
-# csv_field TEXT: one field of the comma-separated values that buildx takes.
-csv_field() {
-  case "$1" in
-    *[,\"$'\n']*) printf '"%s"\n' "${1//\"/\"\"}" ;;
-    *) printf '%s\n' "$1" ;;
-  esac
-}
-
 # compose_build TARGET CACHE_ID CONTEXT: sets the array BUILD_COMMAND, all but what becomes of the result.
 compose_build() {
   local flags="${CARGO_FLAGS:-}" network="$ENGINE_NETWORK"

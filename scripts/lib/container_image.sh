@@ -1,20 +1,9 @@
 # shellcheck shell=bash
 # Makes the dev container and what it needs: its image, its volumes. Functions only. Needs container.sh, engine.sh.
 
-# quote_mount_field TEXT: a field of --mount, which is read as a line of CSV.
-quote_mount_field() {
-  local quote='"'
-  case "$1" in
-    *[,\"]* | *$'\n'*) printf '"%s"' "${1//$quote/$quote$quote}" ;;
-    *) printf '%s' "$1" ;;
-  esac
-}
-
 # bind_mount SOURCE TARGET [OPTION]
 bind_mount() {
-  printf 'type=bind,'
-  quote_mount_field "source=$1"
-  printf ',target=%s%s\n' "$2" "${3:+,$3}"
+  printf 'type=bind,%s,target=%s%s\n' "$(csv_field "source=$1")" "$2" "${3:+,$3}"
 }
 
 # volume_mount NAME TARGET: a named volume, with our labels where it is made by this.
@@ -57,8 +46,8 @@ set_image_arguments() {
     '' | default | bridge) ;;
     none | host) IMAGE_ARGUMENTS+=(--network "$network") ;;
   esac
-  [ -z "$CA_BUNDLE" ] || IMAGE_ARGUMENTS+=(--secret "id=ca,src=$CA_BUNDLE")
-  [ -z "$CREDENTIALS" ] || IMAGE_ARGUMENTS+=(--secret "id=cargo-credentials,src=$CREDENTIALS")
+  [ -z "$CA_BUNDLE" ] || IMAGE_ARGUMENTS+=(--secret "id=ca,$(csv_field "src=$CA_BUNDLE")")
+  [ -z "$CREDENTIALS" ] || IMAGE_ARGUMENTS+=(--secret "id=cargo-credentials,$(csv_field "src=$CREDENTIALS")")
   IMAGE_ARGUMENTS+=(.)
 }
 

@@ -181,6 +181,16 @@ probed_architecture() {
   done <<<"$PROBE_OUTPUT"
 }
 
+# is_engine_of_this_machine: are its interfaces ours? Those of a rootless engine are not, nor are those of Docker Desktop's
+# machine, whose contexts name sockets here all the same.
+is_engine_of_this_machine() {
+  case "${DOCKER_HOST:-}" in
+    '') [ -z "${DOCKER_CONTEXT:-}" ] && ! grep -qs '"currentContext"' "${DOCKER_CONFIG:-${HOME:-}/.docker}/config.json" ;;
+    unix:///var/run/docker.sock | unix:///run/docker.sock | "unix://$(runtime_dir)/"*) ;;
+    *) return 1 ;;
+  esac
+}
+
 # choose_network: LAYERPROOF_NETWORK; else host where the engine's bridge cannot be used; else nothing (the default).
 # A bridge that the engine lists but whose interface is gone breaks every container on it ("could not find bridge").
 # Only an engine of this machine can be looked at that closely.
@@ -196,8 +206,7 @@ choose_network() {
     case "$bridge" in *'not found'* | *'No such network'*) printf 'host\n' ;; esac
     return 0
   fi
-  case "${DOCKER_HOST:-unix:///var/run/docker.sock}" in unix:///*) ;; *) return 0 ;; esac
-  [ -z "${DOCKER_CONTEXT:-}" ] && [ -d /sys/class/net/lo ] && [ -n "$bridge" ] || return 0
+  is_engine_of_this_machine && [ -d /sys/class/net/lo ] && [ -n "$bridge" ] || return 0
   [ -e "/sys/class/net/$bridge" ] || printf 'host\n'
 }
 

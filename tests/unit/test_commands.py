@@ -32,7 +32,7 @@ def test_a_build_with_everything() -> None:
         no_cache=True,
         no_cache_filter=("build",),
         network="none",
-        secrets={"ca": "/ca.pem"},
+        secrets={"ca": "/ca.pem", "token": '/a, "b"'},
         named_contexts={"rust": "docker-image://rust:1"},
     )
     argv = commands.buildx_build(
@@ -55,6 +55,7 @@ def test_a_build_with_everything() -> None:
         "--build-arg=BIN=app",
         "--build-arg=FLAGS=--a b",
         "--secret=id=ca,src=/ca.pem",
+        '--secret=id=token,"src=/a, ""b"""',
         "--build-context=rust=docker-image://rust:1",
         "--label=k=v",
         "--tag=a:1",

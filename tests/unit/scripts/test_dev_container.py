@@ -222,13 +222,13 @@ def test_a_foreign_container_with_our_name_is_not_ours(project: Shell) -> None:
     ],
 )
 def test_mount_fields_are_quoted_as_csv(shell: Shell, text: str, field: str) -> None:
-    assert shell.call("quote_mount_field", text).out == field
+    assert shell.call("csv_field", text).out == f"{field}\n"
 
 
 def test_the_container_is_created_with_all_that_it_promises(project: Shell) -> None:
     project.stub("docker", Answer("inspect *"), Answer("ps *"))
     code = (
-        "open_project; CA_BUNDLE=/etc/ca.pem CREDENTIALS=/home/u/credentials.toml; look\n"
+        "open_project; CA_BUNDLE='/etc/a,b.pem' CREDENTIALS=/home/u/credentials.toml; look\n"
         "CONTAINER_NETWORK=host; set_container_arguments; "
         'printf "%s\\n" "${CONTAINER_ARGUMENTS[@]}"'
     )
@@ -257,15 +257,16 @@ def test_the_container_is_created_with_all_that_it_promises(project: Shell) -> N
 def test_the_image_is_the_base_stage_and_secrets_are_no_arguments(project: Shell) -> None:
     project.stub("docker", Answer("inspect *"), Answer("ps *"))
     code = (
-        "open_project; CA_BUNDLE=/etc/ca.pem; look\n"
+        "open_project; CA_BUNDLE='/etc/a,b.pem'; look\n"
         'CONTAINER_NETWORK=none; set_image_arguments; printf "%s\\n" "${IMAGE_ARGUMENTS[@]}"'
     )
     words = project.source(SCRIPT, code).out.split("\n")
     assert words[words.index("--target") + 1] == "base"
     assert words[words.index("--file") + 1] == "Dockerfile.optimized"
     assert words[words.index("--network") + 1] == "none"
-    assert words[words.index("--secret") + 1] == "id=ca,src=/etc/ca.pem"
-    assert [word for word in words if "/etc/ca.pem" in word] == ["id=ca,src=/etc/ca.pem"]
+    given = 'id=ca,"src=/etc/a,b.pem"'
+    assert words[words.index("--secret") + 1] == given
+    assert [word for word in words if "/etc/a,b.pem" in word] == [given]
 
 
 GUEST_CODES = [

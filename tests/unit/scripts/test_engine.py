@@ -105,9 +105,29 @@ def test_host_is_chosen_where_the_bridge_is_broken(
     assert opened(shell)[3] == network
 
 
-def test_the_bridge_of_another_machine_is_not_looked_for_here(shell: Shell) -> None:
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("tcp://build.example:2376", ""),
+        ("unix:///run/user/1000/docker.sock", ""),
+        ("unix:///run/docker.sock", "host"),
+    ],
+    ids=["another machine", "rootless", "this machine"],
+)
+def test_only_the_bridge_of_this_machine_is_looked_for_here(
+    shell: Shell, host: str, network: str
+) -> None:
     shell.stub("docker", probe(STAND_INS), bridge("nosuchbridge0"))
-    assert opened(shell, DOCKER_HOST="tcp://build.example:2376")[3] == ""
+    assert opened(shell, DOCKER_HOST=host)[3] == network
+
+
+def test_the_bridge_of_a_contexts_engine_is_not_looked_for_here(shell: Shell) -> None:
+    """Docker Desktop: the socket is here, the bridge in a machine of its own."""
+    configuration = shell.root / "home" / ".docker" / "config.json"
+    configuration.parent.mkdir()
+    configuration.write_text('{"currentContext": "desktop-linux"}')
+    shell.stub("docker", probe(STAND_INS), bridge("nosuchbridge0"))
+    assert opened(shell)[3] == ""
 
 
 def connect(shell: Shell, **changes: str) -> tuple[int, str]:
