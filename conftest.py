@@ -18,7 +18,7 @@ returned. In outline::
 `subject`    the Dockerfile, scripts and project under test
 `bench`      engine and subject made ready for each other; `bench.workspace(tree)` opens a scenario
 `tally`      counts scenarios; a property that passes without one fails
-`judge`      raises the report of a violation, written by `harness.report`
+`judge`      raises the report of a violation, written by `harness.judging.report`
 
 All are made once per worker, so `@given` may use them. Whatever is made on an engine carries the
 label `layerproof.run=<run>`, and is removed after the run, or at the start of the next one.
@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import signal
 import sys
 import threading
@@ -68,7 +69,11 @@ for _name, _examples in EXAMPLES.items():
         print_blob=True,
         phases=(Phase.explicit, Phase.generate, Phase.shrink),
         report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=(
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.function_scoped_fixture,
+        ),
     )
 settings.load_profile("dev")
 
@@ -345,13 +350,14 @@ def judge(request: pytest.FixtureRequest, subject: Subject) -> Judge:
 
 
 def repeat_command(request: pytest.FixtureRequest) -> str:
-    """Return the command line that runs this test again as it ran."""
+    """Return the command line that runs this test again as it ran, ready to be pasted."""
     config = request.config
-    words = ["pytest", f"'{request.node.nodeid.split('[')[0]}'"]
+    words = ["pytest", request.node.nodeid]
     profile = config.getoption("hypothesis_profile", None)
     words += [f"--hypothesis-profile={profile}"] if profile else []
     words.append(f"--hypothesis-seed={config.option.hypothesis_seed}")
     for name in ("--project", "--dockerfile", "--scripts-dir"):
         value = config.getoption(name)
         words += [f"{name}={value}"] if value is not None else []
-    return " ".join(words)
+    words += [f"--engine={choice}" for choice in config.getoption("--engine") or ()]
+    return shlex.join(words)

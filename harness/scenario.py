@@ -147,16 +147,29 @@ class Workspace:
         trees.apply(self.context, mine, modified=self._long_ago if old else None)
         self._complete()
 
-    def build(self, *, state: int | None = None, **changes: object) -> BuildObservation:
-        """Build the project as it is now; `changes` are made to the BuildOptions for this once.
+    def build(
+        self,
+        *,
+        state: int | None = None,
+        target: str | None = None,
+        no_cache: bool = False,
+        secrets: Mapping[str, str] | None = None,
+        build_args: Mapping[str, str] | None = None,
+    ) -> BuildObservation:
+        """Build the project as it is now, with the workspace's options but for what is given here.
 
         `state` numbers the state of the project: the build arguments that stand for a commit or a
         moment have one value for each.
         """
-        if state is not None and self.bench.subject.volatile:
-            given = dict.fromkeys(self.bench.subject.volatile, f"state-{state}")
-            changes["build_args"] = {**self.options.build_args, **given}
-        options = replace(self.options, **changes)  # type: ignore[arg-type]
+        volatile = self.bench.subject.volatile if state is not None else ()
+        given = self.options.build_args if build_args is None else build_args
+        options = replace(
+            self.options,
+            target=target or self.options.target,
+            no_cache=no_cache,
+            secrets=self.options.secrets if secrets is None else secrets,
+            build_args={**given, **dict.fromkeys(volatile, f"state-{state}")},
+        )
         self._states.append(self._state(options))
         observation = builder.build(
             self.bench.engine,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from hypothesis import strategies as st
 
@@ -55,13 +55,15 @@ IDLE_EDITS = (EditClass.NOTHING, EditClass.MTIME, EditClass.IGNORED)
 CHOICES = 4
 AN_ERROR = b"\nuse no_such_crate::nothing;\n"
 """What makes a source file one that does not compile."""
-State: TypeAlias = Any
-"""What a project is at one moment: a Blueprint, or a Checkout where a real one is under test."""
+State: TypeAlias = Blueprint | Checkout
+"""What a project is at one moment: generated, or real where one is under test."""
+S = TypeVar("S", bound=State)
+S_co = TypeVar("S_co", bound=State, covariant=True)
 OTHER_EDITS = (EditClass.README,)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Step(Brief):
+class Step(Brief, Generic[S_co]):
     """One edit of a series and what the project is after it.
 
     `old` says that the edit's files carry an old modification time. `back_to` is the number of the
@@ -69,7 +71,7 @@ class Step(Brief):
     """
 
     edit: Edit
-    after: State
+    after: S_co
     old: bool = False
     back_to: int | None = None
 
@@ -80,11 +82,11 @@ class Step(Brief):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Plan(Brief):
+class Plan(Brief, Generic[S_co]):
     """A project and the edits made to it, one after another."""
 
-    start: State
-    steps: tuple[Step, ...]
+    start: S_co
+    steps: tuple[Step[S_co], ...]
 
     @property
     def same_as(self) -> tuple[int, ...]:
@@ -169,7 +171,7 @@ def richest(shape: Shape, binary: str) -> Blueprint:
     return replace(plain, members=members, dependencies=(Dependency("alpha"),), toolchain=toolchain)
 
 
-def each_file_in_turn(start: State) -> Plan:
+def each_file_in_turn(start: S) -> Plan[S]:
     """Return the plan that changes each kind of source, goes back, and changes what is no source.
 
     Sources get the date of a restored file, so that whoever goes by dates overlooks them. Then the
@@ -230,19 +232,19 @@ def _package_at(place: str, shape: Shape) -> str:
 def plans(
     draw: st.DrawFn,
     *,
-    start: st.SearchStrategy[State],
+    start: st.SearchStrategy[S],
     classes: Sequence[EditClass],
     most: int = 4,
     least: int = 1,
-) -> Plan:
+) -> Plan[S]:
     """Draw a project and `least` to `most` edits of the classes, each applicable where it stands.
 
     Short series are likelier: every edit costs a build, and most of what breaks does so at once.
     REVERT among the classes goes back to any earlier state.
     """
     first = draw(start)
-    states: list[State] = [first]
-    steps: list[Step] = []
+    states: list[S] = [first]
+    steps: list[Step[S]] = []
     lengths = [n for n in range(least, most + 1) for _ in range(most + 1 - n)]
     for _ in range(draw(st.sampled_from(lengths))):
         step = draw(_steps(states, classes))
@@ -252,7 +254,7 @@ def plans(
 
 
 @st.composite
-def _steps(draw: st.DrawFn, states: Sequence[State], classes: Sequence[EditClass]) -> Step:
+def _steps(draw: st.DrawFn, states: Sequence[S], classes: Sequence[EditClass]) -> Step[S]:
     current = states[-1]
     fitting = [c for c in classes if _fits(c, states)]
     chosen = draw(st.sampled_from(fitting))
@@ -271,14 +273,14 @@ def tree_of(state: State) -> Tree:
     return tree
 
 
-def _back(current: State, earlier: State) -> tuple[Edit, State]:
-    if isinstance(current, Checkout) and isinstance(earlier, Checkout):
-        return checkouts.back(current, earlier)
-    change = edits.revert(current, earlier)
-    return change.edit, change.after
+def _back(current: S, earlier: S) -> tuple[Edit, S]:
+    if isinstance(current, Checkout):
+        return cast("tuple[Edit, S]", checkouts.back(current, cast(Checkout, earlier)))
+    change = edits.revert(current, cast(Blueprint, earlier))
+    return cast("tuple[Edit, S]", (change.edit, change.after))
 
 
-def _changes(edit_class: EditClass, state: State) -> list[tuple[Edit, State]]:
+def _changes(edit_class: EditClass, state: S) -> list[tuple[Edit, S]]:
     """Return the different ways to make an edit of the class."""
     found: list[tuple[Edit, State]] = []
     for choice in range(CHOICES):
@@ -290,7 +292,7 @@ def _changes(edit_class: EditClass, state: State) -> list[tuple[Edit, State]]:
             made = (change.edit, change.after) if change is not None else None
         if made is not None and made not in found:
             found.append(made)
-    return found
+    return cast("list[tuple[Edit, S]]", found)
 
 
 def _fits(edit_class: EditClass, states: Sequence[State]) -> bool:

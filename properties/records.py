@@ -90,7 +90,7 @@ P7 = Property(
     "backward compatibility",
     "For any invocation of the legacy interface, it is accepted or refused as before, with the "
     "same exit class and the same artifacts, through the optimised process.",
-    "Compare the invocation with docs/legacy-interface: its options, defaults, exit codes and "
+    "Compare the invocation with docs/build-lambda.md: its options, defaults, exit codes and "
     "artifacts.",
     ("5.1", "5.2", "5.3", "5.4"),
 )

@@ -16,7 +16,7 @@ from harness.judging.judge import Judge
 from harness.judging.report import Row, line_of, shown, why_it_failed
 from harness.model import BuildObservation, EditClass, Outcome, Vertex
 from harness.scenario import Workspace
-from harness.strategies import Plan, blueprints, plans
+from harness.strategies import Plan, State, blueprints, plans
 from harness.subject import Subject
 
 
@@ -27,7 +27,7 @@ def any_plan(
     least: int = 1,
     most: int = 4,
     dependencies: int = 2,
-) -> SearchStrategy[Plan]:
+) -> SearchStrategy[Plan[State]]:
     """Return plans for the subject: of the project given, else of generated ones."""
     start = checkout_of(subject)
     if start is not None:

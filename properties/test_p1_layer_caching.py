@@ -27,6 +27,7 @@ from harness.strategies import (
     OTHER_EDITS,
     SOURCE_EDITS,
     Plan,
+    State,
     plainest,
     tree_of,
 )
@@ -130,7 +131,7 @@ def expect_kept(ran: list[Vertex], story: list[str], judge: Judge) -> None:
     )
 
 
-def judge_plan(plan: Plan, workspace: Workspace, *, judge: Judge) -> None:
+def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None:
     """Build the plan's states in turn and judge each build by those before it."""
     story = [f"build {plan!r}"]
     under_test = workspace.bench.subject

@@ -96,7 +96,7 @@ def judge_mishaps(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
 
 
 def judge_plan(
-    plan: Plan, dev: Scripted, *, at_last: ContainerEvent | None = None, judge: Judge
+    plan: Plan[Blueprint], dev: Scripted, *, at_last: ContainerEvent | None = None, judge: Judge
 ) -> None:
     """Build each state in turn; the container and what it compiled have to stay.
 

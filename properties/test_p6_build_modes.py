@@ -134,7 +134,7 @@ def judge_error(
     )
 
 
-def judge_plan(plan: Plan, scripts: Scripted, *, judge: Judge) -> None:
+def judge_plan(plan: Plan[Blueprint], scripts: Scripted, *, judge: Judge) -> None:
     """Build the plan's start in dev mode, make its first edit, build in both modes, and compare.
 
     Prod's work for an edit is judged by P1 and P5; here it compiles what no other scenario shares.

@@ -22,7 +22,7 @@ from harness.judging.report import Row
 from harness.model import BuildObservation, Dockerfile
 from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
-from harness.strategies import SOURCE_EDITS, Plan, tree_of
+from harness.strategies import SOURCE_EDITS, Plan, State, tree_of
 from harness.structure import checks as structure
 from harness.structure.safety import SECRET_NAME
 from harness.subject import Subject
@@ -86,7 +86,7 @@ def test_nothing_known_of_the_images_keeps_the_binary_from_starting(
         )
 
 
-def judge_plan(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judge) -> None:
+def judge_plan(plan: Plan[State], workspace: Workspace, reader: Reader, *, judge: Judge) -> None:
     """Build the plan's last state, and judge its image."""
     bench = workspace.bench
     for step in plan.steps:
@@ -99,7 +99,7 @@ def judge_plan(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judge
     judge_findings(findings_of(image, expectation), story, judge)
 
 
-def judge_twice(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judge) -> None:
+def judge_twice(plan: Plan[State], workspace: Workspace, reader: Reader, *, judge: Judge) -> None:
     """Build the plan's start twice, the second time with nothing cached, and compare the files.
 
     What package managers note of what they install (when, mostly) is not the Dockerfile's.
@@ -126,7 +126,7 @@ def judge_twice(plan: Plan, workspace: Workspace, reader: Reader, *, judge: Judg
     )
 
 
-def draw_plan(data: st.DataObject, subject: Subject, *, edits: int = 1) -> Plan:
+def draw_plan(data: st.DataObject, subject: Subject, *, edits: int = 1) -> Plan[State]:
     """Draw a project, and at most so many edits of its source."""
     return data.draw(any_plan(subject, SOURCE_EDITS, least=0, most=edits, dependencies=1))
 

@@ -63,7 +63,7 @@ find_scripts() {
 }
 
 find_scripts
-for library in log project engine children state package built build host_cargo codebuild plan; do
+for library in log project quote engine children state package built build host_cargo codebuild plan; do
   # shellcheck source=/dev/null
   . "$SCRIPTS/lib/$library.sh"
 done

@@ -40,6 +40,8 @@ LIBRARY="$SCRIPTS/lib"
 . "$LIBRARY/log.sh"
 # shellcheck source=scripts/lib/project.sh
 . "$LIBRARY/project.sh"
+# shellcheck source=scripts/lib/quote.sh
+. "$LIBRARY/quote.sh"
 # shellcheck source=scripts/lib/engine.sh
 . "$LIBRARY/engine.sh"
 # shellcheck source=scripts/lib/container.sh
@@ -109,16 +111,6 @@ command_restart() {
   need_cargo_project
   command_stop "$@"
   command_start "$@"
-}
-
-# json_strings TEXT...: a JSON array.
-json_strings() {
-  local text list=''
-  for text in "$@"; do
-    text="${text//\\/\\\\}"
-    list="$list${list:+, }\"${text//\"/\\\"}\""
-  done
-  printf '[%s]\n' "$list"
 }
 
 show_status_json() {

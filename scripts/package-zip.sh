@@ -2,7 +2,7 @@
 # Usage: package-zip.sh
 #
 # Makes lambda-deployment.zip from lambda-package/bootstrap, in the cargo project of the current directory.
-# Exit codes: 0 done, 1 there is nothing to package or it could not be made, 130 interrupted.
+# Exit codes: 0 done, 1 there is nothing to package or it could not be made, 2 usage, 130 interrupted.
 set -Eeuo pipefail
 
 case "${BASH_SOURCE[0]}" in */*) SCRIPTS="${BASH_SOURCE[0]%/*}" ;; *) SCRIPTS=. ;; esac

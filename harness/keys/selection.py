@@ -123,7 +123,7 @@ def matches(context: Context, pattern: str) -> Iterator[str]:
     """Yield the paths that a wildcard pattern matches, in order."""
     parts = [part for part in pattern.split("/") if part]
     fixed: list[str] = []
-    while parts and not _is_wild(parts[0]):
+    while parts and not patterns.has_wildcard(parts[0]):
         fixed.append(parts.pop(0))
     try:
         start = resolve(context, "/".join(fixed), last=True)
@@ -147,17 +147,6 @@ def _match_below(context: Context, directory: str, parts: tuple[str, ...]) -> It
 @lru_cache(maxsize=1024)
 def _compiled(part: str) -> patterns.Pattern:
     return patterns.compile_pattern(part)
-
-
-def _is_wild(part: str) -> bool:
-    position = 0
-    while position < len(part):
-        if part[position] == "\\":
-            position += 1
-        elif part[position] in "*?[":
-            return True
-        position += 1
-    return False
 
 
 def _filtered(context: Context, roots: tuple[str, ...], selector: Selector) -> bytes:

@@ -20,7 +20,7 @@ from harness.keys.stage_state import (
     instruction_text,
 )
 from harness.model import Heredoc, Instruction
-from harness.parsing import instructions
+from harness.parsing import instructions, patterns
 from harness.parsing.expansion import expand, expand_fully
 
 
@@ -128,7 +128,9 @@ def _add_source(
         path, pattern = (pivot, rest) if cut else ("/", text)
         include = (posixpath.normpath("/" + pattern).lstrip("/"),)
     path = "/" + posixpath.normpath("/" + path).lstrip("/")
-    selector = Selector(path, wildcard=has_wildcard(path), include=include, exclude=excluded)
+    selector = Selector(
+        path, wildcard=patterns.has_wildcard(path), include=include, exclude=excluded
+    )
     found.inputs.setdefault(source, []).append(selector)
     found.writes.append((source, selector))
     found.names.append((posixpath.basename(path) or "/", include))
@@ -159,18 +161,6 @@ def expand_heredoc(content: str, values: Mapping[str, str]) -> str:
     """Return the body with variables expanded; quotes in it stay as they are."""
     marked = content.replace("'", "\\'").replace('"', '\\"')
     return expand(marked, values)
-
-
-def has_wildcard(path: str) -> bool:
-    """Return whether BuildKit takes `path` for a pattern."""
-    position = 0
-    while position < len(path):
-        if path[position] == "\\":
-            position += 1
-        elif path[position] in "*?[":
-            return True
-        position += 1
-    return False
 
 
 def _destination(state: StageState, text: str) -> str:

@@ -280,3 +280,15 @@ def _closure(states: set[int], elements: tuple[Element, ...]) -> set[int]:
             current += 1
             reached.add(current)
     return reached
+
+
+def has_wildcard(path: str) -> bool:
+    """Return whether BuildKit takes `path` for a pattern."""
+    position = 0
+    while position < len(path):
+        if path[position] == "\\":
+            position += 1
+        elif path[position] in "*?[":
+            return True
+        position += 1
+    return False

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2153,SC2154 # set by engine.sh and by build-lambda.sh
-# The ways to compile a Lambda for its package. Functions only. Needs log.sh, project.sh, engine.sh, children.sh, state.sh.
+# The ways to compile a Lambda for its package. Functions only. Needs log.sh, project.sh, quote.sh, engine.sh, children.sh, state.sh.
 #
 # Each build_… sets the array BUILT to the paths of the binaries it made, relative to the project where they lie in it.
 # Options come in as BIN, TRIPLE (empty: what the build image compiles for), IMAGE_TAG, SCRIPTS.

@@ -1,13 +1,5 @@
 # shellcheck shell=bash
-# The files for AWS CodeBuild: buildspec.yml and codebuild-project-template.json. Functions only. Needs log.sh and project.sh.
-
-# json_string TEXT
-json_string() {
-  local text="${1//\\/\\\\}"
-  text="${text//\"/\\\"}"
-  text="${text//$'\n'/\\n}"
-  printf '"%s"' "${text//$'\t'/\\t}"
-}
+# The files for AWS CodeBuild: buildspec.yml and codebuild-project-template.json. Functions only. Needs log.sh, project.sh and quote.sh.
 
 # buildspec_text TRIPLE CARGO_FLAGS
 buildspec_text() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Makes the dev container and what it needs: its image, its volumes. Functions only. Needs container.sh, engine.sh.
+# Makes the dev container and what it needs: its image, its volumes. Functions only. Needs container.sh, engine.sh, quote.sh.
 
 # bind_mount SOURCE TARGET [OPTION]
 bind_mount() {

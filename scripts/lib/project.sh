@@ -45,14 +45,6 @@ layerproof_home() {
   printf '%s\n' "${LAYERPROOF_HOME:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/layerproof}"
 }
 
-# csv_field TEXT: one field of the comma-separated values that docker and buildx take.
-csv_field() {
-  case "$1" in
-    *[,\"$'\n']*) printf '"%s"\n' "${1//\"/\"\"}" ;;
-    *) printf '%s\n' "$1" ;;
-  esac
-}
-
 # find_ca_bundle: the certificates this machine trusts; nothing where LAYERPROOF_CA_BUNDLE is set but empty.
 find_ca_bundle() {
   local file

@@ -134,7 +134,7 @@ def test_every_class_applies_to_one_of_the_sample_projects(edit_class: EditClass
 
 
 @given(plan=plans(start=STARTS, classes=(*ALL, EditClass.REVERT)))
-def test_edits_lead_from_one_tree_to_the_next(plan: Plan) -> None:
+def test_edits_lead_from_one_tree_to_the_next(plan: Plan[Blueprint]) -> None:
     tree = render(plan.start).tree
     for step in plan.steps:
         tree = edits.applied(tree, step.edit)
@@ -142,14 +142,14 @@ def test_edits_lead_from_one_tree_to_the_next(plan: Plan) -> None:
 
 
 @given(plan=plans(start=STARTS, classes=SOURCE_EDITS))
-def test_source_edits_leave_every_dependency_as_it_was(plan: Plan) -> None:
+def test_source_edits_leave_every_dependency_as_it_was(plan: Plan[Blueprint]) -> None:
     for step in plan.steps:
         assert units(step.after) == units(plan.start)
         assert not any(path.endswith((".toml", ".lock")) for path in step.edit.changes)
 
 
 @given(plan=plans(start=STARTS, classes=IDLE_EDITS))
-def test_idle_edits_change_no_file_that_a_build_sees(plan: Plan) -> None:
+def test_idle_edits_change_no_file_that_a_build_sees(plan: Plan[Blueprint]) -> None:
     changed = {path for step in plan.steps for path in step.edit.changes}
     assert all(path.startswith("target/") for path in changed)
 
@@ -170,13 +170,13 @@ def test_a_bump_makes_one_crate_another_unit_and_those_that_need_it(
 
 
 @given(plan=plans(start=STARTS, classes=(*ALL, EditClass.REVERT)))
-def test_a_counterexample_prints_in_words(plan: Plan) -> None:
+def test_a_counterexample_prints_in_words(plan: Plan[Blueprint]) -> None:
     assert repr(plan).startswith(("Plan(package", "Plan(workspace"))
     assert "Blueprint(" not in repr(plan)
 
 
 @given(plan=plans(start=STARTS, classes=DEPENDENCY_EDITS))
-def test_the_lock_holds_exactly_the_crates_that_are_used(plan: Plan) -> None:
+def test_the_lock_holds_exactly_the_crates_that_are_used(plan: Plan[Blueprint]) -> None:
     for blueprint in (plan.start, *(step.after for step in plan.steps)):
         listed = {dependency.name for dependency in blueprint.dependencies}
         assert listed == {name for member in blueprint.members for name in member.uses}
@@ -187,7 +187,7 @@ EVERY_EDIT = (*ALL, EditClass.REVERT)
 
 @given(plan=plans(start=STARTS, classes=EVERY_EDIT, most=6))
 def test_the_earliest_state_that_a_build_cannot_tell_from_another_is_one_of_its_own(
-    plan: Plan,
+    plan: Plan[Blueprint],
 ) -> None:
     assert len(plan.same_as) == len(plan.steps) + 1
     for number, same in enumerate(plan.same_as):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -144,7 +145,7 @@ def test_a_dockerfile_of_another_frontend_is_built_on_an_engine_that_reads_it() 
     """Heredocs and `--link`, a `# syntax=` line out of reach, a base that runs as nonroot."""
     done = pytest_p8(ROOT / "fixtures" / "dockerfiles" / "newer" / "heredocs.Dockerfile")
     assert done.status == 0, done.out + done.err
-    assert "2 passed" in done.out
+    assert "3 passed" in done.out
 
 
 def test_a_dockerfile_that_installs_packages_gets_a_network(tmp_path: Path) -> None:
@@ -155,7 +156,8 @@ def test_a_dockerfile_that_installs_packages_gets_a_network(tmp_path: Path) -> N
 
 
 def test_a_property_that_fails_ends_in_its_report_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "Dockerfile"
+    path = tmp_path / "a folder" / "Dockerfile"
+    path.parent.mkdir()
     path.write_text(PLAIN.replace("USER 1000\n", ""))
     done = pytest_p8(path, "::test_the_image_holds_the_binary_and_its_needs")
     assert done.status == 1, done.out + done.err
@@ -164,7 +166,8 @@ def test_a_property_that_fails_ends_in_its_report_and_nothing_else(tmp_path: Pat
         done.out.replace(", first", "")
     )
     assert f"{path}:\n" in done.out
-    assert f"Again: pytest '{P8}::test_the_image" in done.out
+    assert f"Again: pytest {P8}::test_the_image" in done.out
+    assert shlex.quote(f"--dockerfile={path}") in done.out
     for word in ("Traceback", "judge.py", "@given", "reproduce_failure"):
         assert word not in done.out
 

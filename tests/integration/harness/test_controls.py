@@ -54,7 +54,7 @@ COURSES = {
 JUDGES: dict[str, Callable[..., None]] = {"P1": p1.judge_plan, "P5": p5.judge_plan}
 
 
-def course(classes: Sequence[EditClass]) -> Plan:
+def course(classes: Sequence[EditClass]) -> Plan[Blueprint]:
     """Return one edit of each class, each on the project as the one before left it."""
     current, steps = START, []
     for edit_class in classes:

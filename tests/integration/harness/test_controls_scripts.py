@@ -76,7 +76,7 @@ def judge_of(property_id: str, bench: Bench) -> Judge:
     return Judge(records.BY_ID[property_id], bench.subject.dockerfile, "pytest properties")
 
 
-def one_edit(*, old: bool = False) -> Plan:
+def one_edit(*, old: bool = False) -> Plan[Blueprint]:
     """Return an edit of the project's source; `old` gives what it writes an old date."""
     change = edits.apply(EditClass.SOURCE, PROJECT, 1)
     assert change is not None

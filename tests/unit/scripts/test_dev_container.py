@@ -247,7 +247,7 @@ def test_the_container_is_created_with_all_that_it_promises(project: Shell) -> N
         "CARGO_HOME=/layerproof/cargo",
         "HOME=/layerproof/cargo/home",
         "--network\nhost",
-        "type=bind,source=/etc/ca.pem,target=/etc/ssl/certs/ca-certificates.crt,readonly",
+        'type=bind,"source=/etc/a,b.pem",target=/etc/ssl/certs/ca-certificates.crt,readonly',
         "type=bind,source=/home/u/credentials.toml,"
         "target=/layerproof/cargo/credentials.toml,readonly",
     ):
