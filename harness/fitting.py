@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from harness.model import Dockerfile, File, Instruction, Mount, Tree
+from harness.model import Dockerfile, File, Instruction, Mount, Stage, Tree
 from harness.parsing import instructions
 from harness.parsing.dockerignore import NOTHING, Ignore
 from harness.structure import roles, shell, stagegraph
@@ -31,6 +31,21 @@ NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
 _MEMBER = re.compile(r"([\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
 """Programs that compile no project, whatever a RUN has mounted."""
+CRATES = "crates"
+_LIBRARIES = {CRATES, "common", "lib", "libs", "packages", "shared"}
+_NO_MEMBERS = {
+    "assets",
+    "bin",
+    "config",
+    "docs",
+    "migrations",
+    "scripts",
+    "src",
+    "static",
+    "target",
+}
+_NO_MEMBERS |= {"templates", "tests", "vendor", "benches", "examples", "proto"}
+"""Folders that are copied whole and hold no members of a workspace."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _ANOTHER_CRATE = b'[package]\nname = "another"\nversion = "0.1.0"\nedition = "2021"\n'
@@ -70,14 +85,14 @@ class Shape:
         return next(iter((*named, *self.programs, *self.members)), "")
 
 
-def shape(parsed: Dockerfile, ignore: Ignore = NOTHING) -> Shape:
+def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") -> Shape:
     """Return what the context paths that the Dockerfile reaches leave possible.
 
     What a dependency layer needs (members' manifests, a registry in the tree) has to be there
     before it. A toolchain file that is never named and never reached is none of the build's.
     `ignore` is the Dockerfile's own ignore file, which may keep all but some paths away.
     """
-    made = _shape(parsed)
+    made = _shape(parsed, binary)
 
     def sent(*paths: str) -> bool:
         return not any(ignore.excludes(path) for path in paths)
@@ -92,7 +107,7 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING) -> Shape:
     )
 
 
-def _shape(parsed: Dockerfile) -> Shape:
+def _shape(parsed: Dockerfile, binary: str) -> Shape:
     lines = roles.infer(parsed).lines
     compiled = [line for line, role in lines.items() if role is Role.DEPENDENCIES]
     reached = list(_context_sources(parsed, used=True))
@@ -107,7 +122,16 @@ def _shape(parsed: Dockerfile) -> Shape:
         return any(re.match(name, source) for source in sources)
 
     source = has(r"src(/|$)", reached)
-    workspace = (has("crates") or has(r"\*\*/Cargo")) and not source
+    folders = [] if source or members or whole else member_folders(early)
+    if folders and folders != [CRATES]:
+        wanted = ((folders[-1], binary), (folders[0], "core1"))
+        members = tuple(
+            dict.fromkeys(
+                folder if f"{folder}/src/" in making else f"{folder}/{name}"
+                for folder, name in wanted
+            )
+        )
+    workspace = (bool(folders) or has(CRATES) or has(r"\*\*/Cargo")) and not source
     return Shape(
         package=whole or source or not workspace,
         workspace=workspace,
@@ -117,6 +141,15 @@ def _shape(parsed: Dockerfile) -> Shape:
         members=members,
         programs=tuple(place for place in members if f"{place}/src/main.rs" in making),
     )
+
+
+def member_folders(sources: Iterable[str]) -> list[str]:
+    """Return the folders that are taken whole and may hold members, those of libraries first."""
+    named = dict.fromkeys(source.rstrip("/") for source in sources)
+    folders = [
+        name for name in named if re.fullmatch(r"\w[\w-]*", name) and name not in _NO_MEMBERS
+    ]
+    return sorted(folders, key=lambda name: name not in _LIBRARIES)
 
 
 def listed_members(parsed: Dockerfile) -> tuple[str, ...]:
@@ -176,10 +209,15 @@ def required(parsed: Dockerfile) -> Tree:
     return found
 
 
-def binary_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> str:
+def binary_of(
+    parsed: Dockerfile,
+    given: Mapping[str, str] = NOTHING_GIVEN,
+    target: str | None = None,
+) -> str:
     """Return what the Dockerfile calls its binary, itself or by an ARG; or `app`.
 
-    Of an ARG the value counts that is `given`, or its default.
+    What the stage that is built (`target`, or the last) says goes before what it needs, and that
+    before the rest. Of an ARG the value counts that is `given`, or its default.
     """
     if "BIN" in given:
         return given["BIN"]
@@ -187,11 +225,19 @@ def binary_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> s
     installed = _installed(parsed)
     if installed is not None:
         return installed
-    for name, variable in _BINARY.findall(run_texts(parsed)):
+    for name, variable in _BINARY.findall(run_texts(parsed, _nearest_first(parsed, target))):
         value = name or defaults.get(variable) or ""
         if value and value not in _FOLDERS:
             return value
     return "app"
+
+
+def _nearest_first(parsed: Dockerfile, target: str | None) -> list[Stage]:
+    """Return the stages: those that the target goes back to, then those it needs, then the rest."""
+    graph = stagegraph.of(parsed)
+    wanted = parsed.stage(target or "") or parsed.stages[-1]
+    needed, along = graph.reached_from(wanted.index), graph.chain(wanted.index)
+    return sorted(parsed.stages, key=lambda s: (s.index not in along, s.index not in needed))
 
 
 def _installed(parsed: Dockerfile) -> str | None:
@@ -273,9 +319,12 @@ def _defaults(parsed: Dockerfile) -> dict[str, str]:
     return found
 
 
-def run_texts(parsed: Dockerfile) -> str:
-    """Return what the instructions that make or copy files say, comments left out."""
-    made = (i for stage in parsed.stages for i in stage.instructions)
+def run_texts(parsed: Dockerfile, stages: Iterable[Stage] | None = None) -> str:
+    """Return what the instructions that make or copy files say, comments left out.
+
+    `stages` are those of the Dockerfile to read, in that order; None for all.
+    """
+    made = (i for stage in stages or parsed.stages for i in stage.instructions)
     return "\n".join(text_of(i) for i in made if i.keyword in {"RUN", "COPY"})
 
 

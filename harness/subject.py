@@ -69,6 +69,7 @@ def load(
         ignore=ignore.read_text() if ignore.is_file() else None,
         project=project,
         given=config.build_args,
+        target=config.target if judged is read else None,
     )
     options = replace(
         described.options,
@@ -90,13 +91,14 @@ def describe(
     ignore: str | None = None,
     project: Path | None = None,
     given: Mapping[str, str] = fitting.NOTHING_GIVEN,
+    target: str | None = None,
 ) -> Subject:
     """Return the subject that a parsed Dockerfile makes with the build arguments `given`."""
-    binary = fitting.binary_of(parsed, given)
+    binary = fitting.binary_of(parsed, given, target)
     return Subject(
         dockerfile=parsed,
         scripts=scripts,
-        shape=fitting.shape(parsed, dockerignore.parse(ignore or "")),
+        shape=fitting.shape(parsed, dockerignore.parse(ignore or ""), binary=binary),
         binary=binary,
         ignore=ignore,
         volatile=volatile(parsed),

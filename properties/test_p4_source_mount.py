@@ -19,7 +19,7 @@ from harness.generated.source_trees import differences, listed, on_host
 from harness.generated.source_trees import trees as odd_trees
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import Entry, File
+from harness.model import Entry, File, Link
 from harness.running.scripted import DEV_CONTAINER, OUTPUTS, Scripted, scripted
 from harness.scenario import Bench
 from properties.story import count
@@ -140,17 +140,32 @@ def judge_made_anew(dev: Scripted, *, judge: Judge) -> None:
 
 
 def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
-    """Build; write as much again with the date of before, where the scripts say they see that."""
+    """Build; write as much again with the date of before; link to another file of that date.
+
+    The dates are old where the scripts say that they see such edits: cargo itself does not.
+    """
     story = ["a project, dev build"]
+    date = (dev.project / DATA).stat().st_mtime_ns
+    other = Path(DATA).with_name("other.bin")
+    put_dated(dev, str(other), b"another", date)
     for content in (b"one", b"two"):
-        file = dev.project / DATA
-        date = file.stat().st_mtime_ns
-        trees.put(dev.project, DATA, File(content))
-        if dev.sees_old_dates:
-            os.utime(file, ns=(date, date))
-        dev.hand_over(dev.project / "src")
+        put_dated(dev, DATA, content, date)
         story.append(f"{DATA}: {content!r}, dated as it was, dev build")
         judge_build(dev, content, story, judge)
+    if not dev.sees_old_dates:
+        put_dated(dev, str(other), b"another", date)
+    trees.put(dev.project, DATA, Link(other.name))
+    dev.hand_over(dev.project / "src")
+    story.append(f"{DATA}: a link to another file, as old as it was, dev build")
+    judge_build(dev, b"another", story, judge)
+
+
+def put_dated(dev: Scripted, path: str, content: bytes, date: int) -> None:
+    """Write a file, and give it that date if the scripts make up for what cargo overlooks."""
+    trees.put(dev.project, path, File(content))
+    if dev.sees_old_dates:
+        os.utime(dev.project / path, ns=(date, date))
+    dev.hand_over(dev.project / "src")
 
 
 def judge_lock(lock: str, dev: Scripted, *, judge: Judge) -> None:

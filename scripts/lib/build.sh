@@ -175,7 +175,7 @@ show_failure() {
 prepare_docker() {
   DOCKERFILE="$(find_dockerfile "$SCRIPTS")" || exit
   CA_BUNDLE="$(find_ca_bundle)" || exit
-  CARGO_CREDENTIALS="$(find_cargo_credentials)"
+  CARGO_CREDENTIALS="$(find_cargo_credentials)" || exit
   open_engine
   find_buildx
   open_state

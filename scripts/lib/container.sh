@@ -114,7 +114,7 @@ settle_inputs() {
   local dockerfile
   dockerfile="$(<"$DOCKERFILE")" || return
   dockerfile="$(hash_text "$dockerfile")" || return
-  WANTED_IMAGE_INPUTS="dockerfile=$dockerfile base=$BUILD_IMAGE@${BASE_ID#sha256:}"
+  WANTED_IMAGE_INPUTS="dockerfile=$dockerfile stage=${LAYERPROOF_DEV_STAGE:-base} base=$BUILD_IMAGE@${BASE_ID#sha256:}"
   WANTED_INPUTS="$WANTED_IMAGE_INPUTS mounts=$(hash_text "$(directory_identity) $PWD
 $CA_BUNDLE
 $CREDENTIALS") user=$CALLER network=${LAYERPROOF_NETWORK:-auto}${LAYERPROOF_OFFLINE:+/offline=$LAYERPROOF_OFFLINE} version=$GUEST_VERSION"
@@ -135,10 +135,11 @@ explain_staleness() {
   STALE_BECAUSE=()
   [ "$CONTAINER_STATE" != absent ] || return 0
   if [ "$CONTAINER_CONFIG" != "$WANTED_CONFIG" ]; then
-    for name in dockerfile base mounts user network version; do
+    for name in dockerfile stage base mounts user network version; do
       [ "$(input_value "$CONTAINER_INPUTS" "$name")" != "$(input_value "$WANTED_INPUTS" "$name")" ] || continue
       case "$name" in
         dockerfile) words='the Dockerfile has changed' ;;
+        stage) words='another stage of the Dockerfile is asked for' ;;
         base) words='the base image has changed' ;;
         mounts) words='what is mounted has changed' ;;
         user) words='it runs as another user' ;;

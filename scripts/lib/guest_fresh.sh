@@ -7,10 +7,12 @@
 # package's fingerprint removed, which makes cargo compile it again. The source itself is never touched.
 
 # fresh_list_source: one line per file of the source: mtime|ctime|inode|size|path. In UTC the times sort as text.
-# A file can be put back with its old mtime, but not with its old ctime.
+# A file can be put back with its old mtime, but not with its old ctime. Cargo looks at what a link leads to, whose date
+# says nothing of the link: a link that changed is as old as can be.
 fresh_list_source() {
-  (cd "$GUEST_SOURCE" && find . \( -path ./target -o -path ./.git \) -prune -o \( -type f -o -type l \) \
-    -exec env TZ=UTC stat -c '%y|%z|%i|%s|%n' {} + 2>/dev/null) || :
+  (cd "$GUEST_SOURCE" && find . \( -path ./target -o -path ./.git \) -prune \
+    -o -type f -exec env TZ=UTC stat -c '%y|%z|%i|%s|%n' {} + \
+    -o -type l -exec env TZ=UTC stat -c '0|%z|%i|%s|%n' {} + 2>/dev/null) || :
 }
 
 # fresh_last_compiled: the newest mtime that cargo may compare a source file with; nothing where nothing is compiled.

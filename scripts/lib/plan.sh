@@ -39,7 +39,7 @@ show_plan() {
 show_docker_build() {
   DOCKERFILE="$(find_dockerfile "$SCRIPTS")" || exit
   CA_BUNDLE="$(find_ca_bundle)" || exit
-  CARGO_CREDENTIALS="$(find_cargo_credentials)"
+  CARGO_CREDENTIALS="$(find_cargo_credentials)" || exit
   PROJECT_ID="$(project_id)"
   LAYERPROOF_ENGINE_ATTEMPTS=1 assume_engine
   choose_triple

@@ -62,11 +62,20 @@ find_ca_bundle() {
   done
 }
 
-# find_cargo_credentials: the file for private registries, if there is one.
+# find_cargo_credentials: the file for private registries, if there is one; nothing where LAYERPROOF_CARGO_CREDENTIALS is
+# set but empty.
 find_cargo_credentials() {
-  local file="${LAYERPROOF_CARGO_CREDENTIALS-${CARGO_HOME:-${HOME:-}/.cargo}/credentials.toml}"
-  [ -n "$file" ] && [ -r "$file" ] || return 0
-  printf '%s\n' "$file"
+  local file home="${CARGO_HOME:-${HOME:-}/.cargo}"
+  if [ -n "${LAYERPROOF_CARGO_CREDENTIALS:-}" ]; then
+    [ -r "$LAYERPROOF_CARGO_CREDENTIALS" ] || die 1 "LAYERPROOF_CARGO_CREDENTIALS cannot be read: $LAYERPROOF_CARGO_CREDENTIALS"
+    printf '%s\n' "$LAYERPROOF_CARGO_CREDENTIALS"
+  elif [ -z "${LAYERPROOF_CARGO_CREDENTIALS+set}" ]; then
+    for file in "$home/credentials.toml" "$home/credentials"; do
+      [ -r "$file" ] || continue
+      printf '%s\n' "$file"
+      return 0
+    done
+  fi
 }
 
 # find_dockerfile DIRECTORY-OF-SCRIPTS: the option's or environment's, else the project's own, else ours.

@@ -436,3 +436,39 @@ def test_a_dockerfile_that_takes_crates_and_no_source_of_the_root_gets_workspace
     plain = plainest(made.shape, made.binary)
     assert plain.workspace
     assert "crates/app/src/main.rs" in render(plain).tree
+
+
+TWO_SERVICES = """\
+FROM rust:1 AS build
+COPY Cargo.toml Cargo.lock ./
+COPY crates crates
+COPY services services
+COPY migrations migrations
+RUN cargo build --release --locked
+FROM debian:bookworm-slim AS run
+FROM run AS worker
+COPY --from=build /target/release/worker /worker
+FROM run AS api
+COPY --from=build /target/release/api /api
+"""
+
+
+def test_the_binary_is_that_of_the_stage_that_is_built() -> None:
+    parsed = dockerfile.parse(TWO_SERVICES)
+    assert fitting.binary_of(parsed) == "api"
+    assert fitting.binary_of(parsed, target="worker") == "worker"
+
+
+def test_a_workspace_lies_in_the_folders_that_are_copied() -> None:
+    made = fitting.shape(dockerfile.parse(TWO_SERVICES), binary="api")
+    assert (made.package, made.workspace) == (False, True)
+    assert made.members == ("services/api", "crates/core1")
+    assert made.program_member("api") == "services/api"
+    start = plainest(made, "api")
+    assert {"services/api/src/main.rs", "crates/core1/src/lib.rs"} <= render(start).tree.keys()
+
+
+def test_a_folder_with_a_source_of_its_own_is_a_member_itself() -> None:
+    text = TWO_SERVICES.replace("RUN cargo", "RUN touch services/src/main.rs && cargo")
+    made = fitting.shape(dockerfile.parse(text), binary="api")
+    assert made.members == ("services", "crates/core1")

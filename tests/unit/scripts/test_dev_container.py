@@ -146,6 +146,7 @@ def test_a_stale_container_is_replaced_whatever_its_state(project: Shell, state:
     [
         ({"LAYERPROOF_NETWORK": "host"}, "the network setting has changed"),
         ({"LAYERPROOF_OFFLINE": "1"}, "the network setting has changed"),
+        ({"LAYERPROOF_DEV_STAGE": "tools"}, "another stage of the Dockerfile is asked for"),
     ],
 )
 def test_a_setting_makes_it_stale(project: Shell, changes: dict[str, str], reason: str) -> None:

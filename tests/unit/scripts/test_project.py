@@ -166,21 +166,26 @@ def test_a_named_ca_bundle_that_is_missing_is_an_error(shell: Shell) -> None:
     assert "LAYERPROOF_CA_BUNDLE cannot be read: /nonexistent" in done.err
 
 
-def test_credentials_come_from_the_cargo_home(shell: Shell) -> None:
-    home = shell.root / "cargo"
-    home.mkdir()
-    assert shell.call("find_cargo_credentials", CARGO_HOME=str(home)).out == ""
-    (home / "credentials.toml").touch()
-    assert (
-        shell.call("find_cargo_credentials", CARGO_HOME=str(home)).out
-        == f"{home}/credentials.toml\n"
-    )
-    assert (
-        shell.call(
-            "find_cargo_credentials", CARGO_HOME=str(home), LAYERPROOF_CARGO_CREDENTIALS=""
-        ).out
-        == ""
-    )
+def credentials(shell: Shell, **changes: str) -> str:
+    """Return what is found where the cargo home is a folder of the test's."""
+    return shell.call("find_cargo_credentials", CARGO_HOME=str(shell.project), **changes).out
+
+
+@pytest.mark.parametrize("name", ["credentials.toml", "credentials"])
+def test_credentials_come_from_the_cargo_home(shell: Shell, name: str) -> None:
+    assert credentials(shell) == ""
+    file = shell.write(name)
+    assert credentials(shell) == f"{file}\n"
+    assert credentials(shell, LAYERPROOF_CARGO_CREDENTIALS="") == ""
+
+
+def test_named_credentials_are_taken_or_are_an_error(shell: Shell) -> None:
+    shell.write("credentials.toml")
+    file = shell.write("mine.toml")
+    assert credentials(shell, LAYERPROOF_CARGO_CREDENTIALS=str(file)) == f"{file}\n"
+    done = shell.call("find_cargo_credentials", LAYERPROOF_CARGO_CREDENTIALS="/nonexistent")
+    assert done.status == 1
+    assert "LAYERPROOF_CARGO_CREDENTIALS cannot be read: /nonexistent" in done.err
 
 
 def dockerfile(shell: Shell, **changes: str) -> str:
