@@ -183,6 +183,7 @@ def load_subject(config: pytest.Config, *, generated: bool = False) -> Subject:
     project = config.getoption("--project")
     if project is not None and not project.is_dir():
         raise UsageError(f"no such project: {str(project)!r}")
+    like = project
     if generated:
         project = None
     configured = said(config)
@@ -194,6 +195,7 @@ def load_subject(config: pytest.Config, *, generated: bool = False) -> Subject:
         dockerfile_path(config),
         scripts=scripts.resolve(),
         project=project.resolve() if project is not None else None,
+        like=like,
         config=configured,
     )
     needs_network = project is not None or outside.downloads(loaded.dockerfile)

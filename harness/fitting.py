@@ -65,7 +65,8 @@ class Shape:
 
     `package` is one with its source in the root's `src`, `workspace` one of `crates/*`. `members`
     are the directories of a workspace whose manifests it lists one by one, `programs` those of them
-    that it makes a main.rs for.
+    that it makes a main.rs for. `strips` says that the manifest has the program stripped, which the
+    Dockerfile then need not do.
     """
 
     package: bool = True
@@ -75,6 +76,7 @@ class Shape:
     toolchain: bool = True
     members: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    strips: bool = False
 
     def program_member(self, binary: str) -> str:
         """Return the directory of the listed member that holds `binary`; empty if none is listed.

@@ -33,6 +33,25 @@ def downloads(parsed: Dockerfile) -> bool:
     )
 
 
+def vendoring(parsed: Dockerfile) -> int | None:
+    """Return the line of a RUN that vendors crates from crates.io itself; None where none does.
+
+    `cargo vendor` passes over the sources that cargo's configuration puts in crates.io's place,
+    unless it is told not to.
+    """
+    running = (i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN")
+    return next(
+        (
+            instruction.line
+            for instruction in running
+            for command in shell.commands_of(instruction)
+            if (command.program, *command.words[1:2]) == ("cargo", "vendor")
+            and "--respect-source-config" not in command.words
+        ),
+        None,
+    )
+
+
 def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
     """Return the subcommands of cargo that an image has to bring, and the line of their first call.
 

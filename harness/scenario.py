@@ -23,7 +23,7 @@ from typing import TypeVar
 import docker
 import requests
 
-from harness import cache, engine, fitting, subject
+from harness import cache, engine, fitting, outside, subject
 from harness.brief import Brief
 from harness.engine import Engine
 from harness.errors import LOG_TAIL_LINES, LayerProofError, ProjectError
@@ -347,19 +347,26 @@ def prepare(
 
 
 def expect_projects_to_fit(under_test: Subject) -> None:
-    """Raise ProjectError where a Dockerfile builds no project that lies in the context's root.
+    """Raise ProjectError where a Dockerfile can build none of the projects that are generated.
 
-    Such are all that are generated.
+    All of them lie in the context's root, and take their crates from where cargo is told to.
     """
     parsed = under_test.dockerfile
-    taken = fitting.project_elsewhere(parsed) if under_test.project is None else None
+    if under_test.project is not None:
+        return
+    taken, vendoring = fitting.project_elsewhere(parsed), outside.vendoring(parsed)
+    found: tuple[str, ...] = ()
     if taken is not None:
+        expected = "expected an instruction that takes the Cargo.toml of the context's root"
+        found = (expected, f"found one that takes {taken!r}")
+    elif vendoring is not None:
+        found = (
+            f"`cargo vendor` at line {vendoring} wants crates of crates.io, not generated ones",
+        )
+    if found:
         raise ProjectError(
             f"no generated project fits {parsed.path}",
-            context=(
-                "expected an instruction that takes the Cargo.toml of the context's root",
-                f"found one that takes {taken!r}",
-            ),
+            context=found,
             hint="judge it by its own project (--project DIRECTORY), and name in layerproof.toml "
             "the properties that cannot be claimed (not-claimed)",
         )

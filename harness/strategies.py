@@ -140,6 +140,7 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
         members=(member, *others),
         dependencies=crates,
         workspace=workspace,
+        strips=shape.strips,
         toolchain=1 if shape.toolchain and draw(st.booleans()) else None,
         vendored=shape.vendored and draw(st.booleans()),
     )
@@ -152,7 +153,7 @@ def plainest(shape: Shape, binary: str) -> Blueprint:
     name = _package_at(place, shape) if place else binary
     member = Member(name, binaries=(binary,), place=place)
     others = _other_members(shape, binary) if workspace else ()
-    return Blueprint(members=(member, *others), workspace=workspace)
+    return Blueprint(members=(member, *others), workspace=workspace, strips=shape.strips)
 
 
 def richest(shape: Shape, binary: str) -> Blueprint:

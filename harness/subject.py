@@ -6,6 +6,7 @@ What a generated project has to be for it is `fitting`'s business.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,9 +50,18 @@ class Subject(Brief):
 
 
 def load(
-    path: Path, *, scripts: Path, project: Path | None = None, config: Config = NOTHING_SAID
+    path: Path,
+    *,
+    scripts: Path,
+    project: Path | None = None,
+    like: Path | None = None,
+    config: Config = NOTHING_SAID,
 ) -> Subject:
-    """Read the Dockerfile under test. Raises UsageError, ProjectError or DockerfileSyntaxError."""
+    """Read the Dockerfile under test. Raises UsageError, ProjectError or DockerfileSyntaxError.
+
+    With `project` that is judged; generated ones otherwise, whose manifests leave the stripping to
+    the Dockerfile, unless that of the project `like` does not.
+    """
     if not path.is_file():
         raise UsageError(f"no such Dockerfile: {str(path)!r}")
     if not scripts.is_dir():
@@ -80,8 +90,18 @@ def load(
             for name, value in config.secrets.items()
         },
     )
+    shape = replace(described.shape, strips=like is not None and strips(like))
     program = (config.binary if judged is read else None) or described.program
-    return replace(described, options=options, roles=config.roles, program=program)
+    return replace(described, options=options, roles=config.roles, program=program, shape=shape)
+
+
+def strips(project: Path) -> bool:
+    """Whether a project's own manifest has the program stripped of its symbols."""
+    try:
+        said = tomllib.loads((project / "Cargo.toml").read_text())
+        return said["profile"]["release"]["strip"] in {True, "symbols"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def describe(
@@ -120,6 +140,21 @@ def volatile(parsed: Dockerfile) -> tuple[str, ...]:
 
 def bases(parsed: Dockerfile, arguments: Mapping[str, str]) -> dict[int, str]:
     """Return the image each stage starts from, by stage index; stages on stages are left out."""
+    return {
+        index: image
+        for index, image in enumerate(started_from(parsed, arguments))
+        if image != "scratch" and parent_of(parsed, index, image) is None
+    }
+
+
+def parent_of(parsed: Dockerfile, index: int, name: str) -> Stage | None:
+    """Return the stage above `index` that a FROM of `name` means; the case does not count."""
+    earlier = reversed(parsed.stages[:index])
+    return next((s for s in earlier if s.name and s.name.lower() == name.lower()), None)
+
+
+def started_from(parsed: Dockerfile, arguments: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what each stage's FROM names, an image or a stage, with variables expanded."""
     variables: dict[str, str] = {}
     for instruction in parsed.global_args:
         for name, default in instructions.assignments(instruction, escape=parsed.escape):
@@ -127,14 +162,7 @@ def bases(parsed: Dockerfile, arguments: Mapping[str, str]) -> dict[int, str]:
                 variables[name] = arguments[name]
             elif default is not None:
                 variables[name] = _expand(default, variables, parsed.escape)
-    found: dict[int, str] = {}
-    for stage in parsed.stages:
-        image = _expand(stage.base, variables, parsed.escape)
-        earlier = parsed.stages[: stage.index]
-        named = any(s.name and s.name.lower() == image.lower() for s in earlier)
-        if not named and image != "scratch":
-            found[stage.index] = image
-    return found
+    return tuple(_expand(stage.base, variables, parsed.escape) for stage in parsed.stages)
 
 
 def compiles(parsed: Dockerfile, index: int) -> bool:
@@ -142,8 +170,9 @@ def compiles(parsed: Dockerfile, index: int) -> bool:
     stage = parsed.stages[index]
     if any(i.keyword == "RUN" and _CALLS.search(fitting.text_of(i)) for i in stage.instructions):
         return True
-    upon = (s.index for s in parsed.stages[index + 1 :] if _based_on(parsed, s, stage))
-    return any(compiles(parsed, later) for later in upon)
+    later = parsed.stages[index + 1 :]
+    upon = (s.index for s in later if parent_of(parsed, s.index, s.base) is stage)
+    return any(compiles(parsed, each) for each in upon)
 
 
 def with_bases(parsed: Dockerfile, images: Mapping[int, str]) -> str:
@@ -170,13 +199,6 @@ def engine_version(parsed: Dockerfile) -> int | None:
     there = [i for stage in parsed.stages for i in stage.instructions]
     newer = any(i.heredocs or any(f.name == "link" for f in i.flags) for i in there)
     return HEREDOC_VERSION if newer else None
-
-
-def _based_on(parsed: Dockerfile, stage: Stage, other: Stage) -> bool:
-    earlier = [
-        s for s in parsed.stages[: stage.index] if (s.name or "").lower() == stage.base.lower()
-    ]
-    return bool(earlier) and earlier[-1].index == other.index
 
 
 def _expand(text: str, variables: Mapping[str, str], escape: str) -> str:

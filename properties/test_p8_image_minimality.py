@@ -166,19 +166,12 @@ def final_base(parsed: Dockerfile, subject: Subject) -> str | None:
 
     What the stages between the two hold is judged with the last one.
     """
-    images = subjects.bases(parsed, subject.options.build_args)
+    named = subjects.started_from(parsed, subject.options.build_args)
     stage = parsed.stage(subject.options.target or "") or parsed.stages[-1]
-    while stage.index not in images:
-        below = [s for s in parsed.stages[: stage.index] if same_name(s.name, stage.base)]
-        if not below:
-            return None
-        stage = below[-1]
-    return images[stage.index]
-
-
-def same_name(name: str | None, other: str) -> bool:
-    """Whether a stage of that name is meant; BuildKit does not mind the case."""
-    return name is not None and name.lower() == other.lower()
+    while (parent := subjects.parent_of(parsed, stage.index, named[stage.index])) is not None:
+        stage = parent
+    image = named[stage.index]
+    return None if image == "scratch" else image
 
 
 def judge_findings(found: Sequence[Finding], story: Sequence[str], judge: Judge) -> None:

@@ -71,6 +71,7 @@ class Blueprint:
     workspace: bool = False
     vendored: bool = False
     checked: bool = False
+    strips: bool = False
     toolchain: int | None = None
     manifest_note: int = 0
     readme: int = 0
@@ -282,7 +283,10 @@ def _tail(blueprint: Blueprint) -> str:
     """Return the part of the root manifest that every kind of project has."""
     checked = "debug-assertions = true\n" if blueprint.checked else ""
     units = f"codegen-units = {NUMBER.decode()}\n"
-    text = f"\n[profile.release]\n{checked}{units}\n[profile.release.build-override]\n{units}"
+    strip = "strip = true\n" if blueprint.strips else ""
+    text = (
+        f"\n[profile.release]\n{checked}{strip}{units}\n[profile.release.build-override]\n{units}"
+    )
     if blueprint.manifest_note:
         text += f"\n# note {blueprint.manifest_note}\n"
     return text

@@ -36,7 +36,9 @@ def _wrong_libc(facts: Facts) -> Found:
         return
     calls = [call for step in facts.builds for call in step.compiled]
     settings = " ".join(f"{k}={v}" for call in calls for k, v in call.settings.items())
-    if any(map(_takes_glibc, facts.shipping)) or any(map(_asks_loader, facts.building)):
+    needed = facts.graph.reached_from(facts.runtime)
+    steps = [step for stage in needed for step in facts.graph.steps[stage]]
+    if any(map(_takes_glibc, facts.shipping)) or any(map(_asks_loader, steps)):
         return
     if calls and not re.search(r"musl|crt-static|target=\S*\$|CARGO_BUILD_TARGET", settings):
         yield (

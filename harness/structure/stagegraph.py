@@ -20,6 +20,7 @@ from harness.structure.compiles import Compile
 from harness.structure.shell import Command
 
 _LEAVING_SOURCE: Final = frozenset({"cargo", "set", "cd", "mkdir", "echo", "ls", "cat"})
+_VARIABLE: Final = re.compile(r"\$\w+|\$\{[^}]*\}")
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
 
 
@@ -118,8 +119,14 @@ class Graph:
         return frozenset(found)
 
     def derived(self, index: int) -> tuple[Stage, ...]:
-        """Return the stages that build upon `index` by FROM."""
-        return tuple(s for s in self.dockerfile.stages if self.parents[s.index] == index)
+        """Return the stages that build upon `index` by FROM, or do with another value of an ARG."""
+        name = self.dockerfile.stages[index].name or ""
+        return tuple(
+            stage
+            for stage in self.dockerfile.stages
+            if self.parents[stage.index] == index
+            or (stage.index > index and _may_mean(stage.base, name))
+        )
 
     def users(self, index: int) -> tuple[Stage, ...]:
         """Return the other stages that need `index`."""
@@ -167,6 +174,13 @@ def of(dockerfile: Dockerfile) -> Graph:
     for stage in dockerfile.stages:
         walker.walk(stage, parents[stage.index])
     return Graph(dockerfile, tuple(parents), tuple(bases), tuple(walker.steps))
+
+
+def _may_mean(base: str, name: str) -> bool:
+    """Return whether a FROM that is a name in part, as `run-$KIND`, may mean a stage."""
+    parts = _VARIABLE.split(base)
+    pattern = ".+".join(map(re.escape, parts))
+    return len(parts) > 1 and any(parts) and re.fullmatch(pattern, name) is not None
 
 
 def expanded(word: str, variables: Mapping[str, str], escape: str) -> str:

@@ -15,6 +15,7 @@ from harness.generated.projects import Blueprint, render
 from harness.judging import foundation
 from harness.model import EditClass, File, Outcome, Vertex
 from harness.strategies import blueprints, plainest
+from harness.structure import stagegraph
 
 ROOT = Path(__file__).parents[2]
 STUB = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
@@ -472,3 +473,50 @@ def test_a_folder_with_a_source_of_its_own_is_a_member_itself() -> None:
     text = TWO_SERVICES.replace("RUN cargo", "RUN touch services/src/main.rs && cargo")
     made = fitting.shape(dockerfile.parse(text), binary="api")
     assert made.members == ("services", "crates/core1")
+
+
+def test_a_stage_that_an_argument_chooses_is_no_image_of_its_own() -> None:
+    text = (
+        "ARG KIND=lambda\nFROM debian:12 AS run-server\nFROM provided:al2023 AS run-lambda\n"
+        "FROM run-${KIND} AS final\nUSER 65534\n"
+    )
+    parsed = dockerfile.parse(text)
+    assert subject.bases(parsed, {}) == {0: "debian:12", 1: "provided:al2023"}
+    assert subject.started_from(parsed, {"KIND": "server"})[2] == "run-server"
+    graph = stagegraph.of(parsed)
+    assert [s.name for s in graph.derived(0)] == [s.name for s in graph.derived(1)] == ["final"]
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        ("mkdir src && cargo vendor --locked vendor >config", 2),
+        ("cargo vendor --respect-source-config", None),
+        ("cargo build --release", None),
+    ],
+)
+def test_crates_that_are_vendored_come_from_crates_io_itself(call: str, line: int | None) -> None:
+    assert outside.vendoring(dockerfile.parse(f"FROM rust:1\nRUN {call}\n")) == line
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        ("[profile.release]\nstrip = true\n", True),
+        ('[profile.release]\nstrip = "symbols"\n', True),
+        ('[profile.release]\nstrip = "debuginfo"\n', False),
+        ("[package]\n", False),
+        ("profile = 1\n", False),
+        ("no toml", False),
+    ],
+)
+def test_generated_projects_strip_where_the_project_does(
+    tmp_path: Path, manifest: str, expected: bool
+) -> None:
+    (tmp_path / "Dockerfile").write_text(STUB)
+    (tmp_path / "Cargo.toml").write_text(manifest)
+    loaded = subject.load(tmp_path / "Dockerfile", scripts=ROOT, like=tmp_path)
+    assert loaded.shape.strips is expected
+    made = render(plainest(loaded.shape, "app")).tree["Cargo.toml"]
+    assert isinstance(made, File)
+    assert (b"strip = true" in made.content) is expected
