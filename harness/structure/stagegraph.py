@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from harness.dockerfile import trigger_of
 from harness.errors import ExpansionError
 from harness.model import Dockerfile, Instruction, Mount, Stage
 from harness.parsing import expansion, instructions
@@ -233,8 +234,15 @@ class _Walker:
 
     def walk(self, stage: Stage, parent: int | None) -> None:
         state = _State() if parent is None else self.ends[parent].copy()
-        self.steps.append(tuple(self.visit(stage, each, state) for each in stage.instructions))
+        begun = self.triggers(parent) if parent is not None else []
+        todo = (*begun, *stage.instructions)
+        self.steps.append(tuple(self.visit(stage, each, state) for each in todo))
         self.ends.append(state)
+
+    def triggers(self, parent: int) -> list[Instruction]:
+        """Return what the ONBUILDs of a stage put at the beginning of one upon it."""
+        waiting = (i for i in self.dockerfile.stages[parent].instructions if i.keyword == "ONBUILD")
+        return [trigger_of(each, escape=self.dockerfile.escape) for each in waiting]
 
     def visit(self, stage: Stage, instruction: Instruction, state: _State) -> Step:
         keyword = instruction.keyword

@@ -185,7 +185,7 @@ make_images() {
   for name in $1; do
     [ ! -f "$(images_dir)/$name.tar" ] || continue
     case "$name" in
-      rust) make_image rust trixie apt,rustc,cargo,gcc,lld,libc6-dev,ca-certificates,pkg-config ;;
+      rust) make_image rust trixie adduser,apt,rustc,cargo,gcc,lld,libc6-dev,ca-certificates,pkg-config ;;
       runtime) make_image runtime bookworm adduser,apt,ca-certificates,libgcc-s1,usr-is-merged ;; # no libc newer than a Lambda's
     esac &
     jobs="$jobs $!"

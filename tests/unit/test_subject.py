@@ -520,3 +520,13 @@ def test_generated_projects_strip_where_the_project_does(
     made = render(plainest(loaded.shape, "app")).tree["Cargo.toml"]
     assert isinstance(made, File)
     assert (b"strip = true" in made.content) is expected
+
+
+def test_what_a_stage_leaves_to_those_upon_it_is_theirs() -> None:
+    text = (
+        "FROM debian:12 AS run-base\nONBUILD USER 65534\nONBUILD WORKDIR /var/task\n"
+        "FROM run-base AS runtime\nCOPY bootstrap ./\n"
+    )
+    graph = stagegraph.of(dockerfile.parse(text))
+    assert [step.instruction.keyword for step in graph.steps[1]] == ["USER", "WORKDIR", "COPY"]
+    assert graph.steps[1][2].destination == "/var/task"
