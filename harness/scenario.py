@@ -209,13 +209,17 @@ class Workspace:
     def reasons(self, lines: Iterable[int]) -> list[str]:
         """Return why, after the cache model, the last build executed the steps at these lines.
 
-        Of a step that it calls cached it says that nothing which the step reads has changed.
+        Where a step inherits the miss of another, that one's reasons stand before its own. Of a
+        step that it calls cached it says that nothing which the step reads has changed.
         """
         wanted = set(lines)
         try:
             predicted = self.predictions()
         except LayerProofError as error:
             return [f"(the cache model cannot say: {error.message})"]
+        for vertex in reversed(predicted):
+            if vertex.line in wanted:
+                wanted |= {cause.line for cause in vertex.because[:1] if cause.line is not None}
         there = [vertex for vertex in predicted if vertex.line in wanted]
         return [
             f"line {vertex.line}: {text}"
