@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import progress
+from harness.judging.foundation import worked
 from harness.model import Outcome, Vertex
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -55,6 +56,27 @@ def test_a_step_of_some_microseconds_was_looked_up_and_a_short_copy_was_not(
 
 def test_crates_are_found_in_plain_progress_too() -> None:
     assert progress.compiled_in("#13 0.512    Compiling alpha v1.0.0 (/x)\n") == ("alpha 1.0.0",)
+
+
+def test_plain_progress_tells_what_was_executed_and_what_was_not() -> None:
+    text = (
+        "#1 [internal] load build definition from Dockerfile\n#1 DONE 0.0s\n"
+        "#4 [base 1/2] FROM docker.io/library/rust\n#4 DONE 0.0s\n"
+        "#5 [base 2/2] WORKDIR /src\n#5 CACHED\n"
+        "#6 [linux/arm64 build 1/2] RUN cargo build\n#6 0.31    Compiling app v0.1.0 (/src)\n"
+        "#6 DONE 1.3s\n#7 [build 2/2] RUN false\n#7 ERROR: exit code: 1\n"
+        "#8 exporting to image\n#8 DONE 0.1s\n"
+    )
+    found = progress.decode_plain(text)
+    places = [(v.stage, v.position, v.outcome) for v in found]
+    assert places == [
+        (None, None, Outcome.EXECUTED),
+        ("base", 1, Outcome.EXECUTED),
+        ("base", 2, Outcome.CACHED),
+        ("build", 1, Outcome.EXECUTED),
+        ("build", 2, Outcome.NOT_RUN),
+    ]
+    assert [v.name for v in worked(found)] == ["[linux/arm64 build 1/2] RUN cargo build"]
 
 
 def test_indented_and_single_line_streams_are_read_alike() -> None:
