@@ -113,3 +113,41 @@ def test_the_cargo_configuration_names_what_is_copied(programs: Path, tmp_path: 
         ),
     }
     assert plan(programs, tmp_path, files) == ["copy\tthird party", "copy\ttools/ld.sh"]
+
+
+A, B, C = ("0123456789abcdef", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb")
+MESSAGES = f"""{{"reason":"compiler-artifact","filenames":["/target/release/deps/libfoo-{A}.rlib"]}}
+{{"reason":"build-script-executed","out_dir":"/target/release/build/foo-sys-{B}/out"}}
+"""
+
+
+def used(programs: Path, folder: Path, part: str, *names: str) -> list[str]:
+    """Return which names in a folder of a profile belong to the build of the messages."""
+    (folder / "packages").write_text("other\tfoo-sys\nown\tapp\n")
+    (folder / "messages").write_text(MESSAGES)
+    arguments = ("packages", "messages", "-")
+    found = process.run(
+        ("awk", "-v", f"part={part}", "-f", str(programs / "used.awk"), *arguments),
+        limit=20,
+        cwd=folder,
+        stdin="".join(f"./{name}\n" for name in names).encode(),
+    )
+    return found.check("choosing").out.splitlines()
+
+
+def test_what_a_build_did_not_use_is_not_kept(programs: Path, tmp_path: Path) -> None:
+    """Of the crate itself only what was compiled by now, of other crates nothing."""
+    mine = (f"libfoo-{A}.rlib", f"libfoo-{A}.rmeta", f"foo-{A}.d")
+    others = (f"libfoo-{C}.rlib", f"foo-{C}.d", f"libbar-{C}.rlib", f"bar-{C}.d")
+    assert used(programs, tmp_path, "deps", *mine, *others) == list(mine)
+    assert used(programs, tmp_path, "build", f"foo-sys-{B}", f"foo-sys-{C}") == [f"foo-sys-{B}"]
+
+
+def test_where_fingerprints_have_hashes_of_their_own_those_of_used_packages_stay(
+    programs: Path, tmp_path: Path
+) -> None:
+    """A newer cargo has one hash for files and another for fingerprints and build scripts."""
+    apart = (f"foo-sys-{B}", f"foo-sys-{C}", f"app-{C}", f"bar-{C}", "no-hash")
+    assert used(programs, tmp_path, ".fingerprint", *apart) == [*apart[:3], "no-hash"]
+    equal = (f"foo-sys-{A}", f"foo-sys-{B}", f"foo-sys-{C}", f"app-{C}")
+    assert used(programs, tmp_path, ".fingerprint", *equal) == list(equal[:2])
