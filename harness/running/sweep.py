@@ -58,7 +58,10 @@ def _started(pid: int) -> int:
 
 
 def is_abandoned(run: str) -> bool:
-    """Whether a run was this machine's and its process is gone, or another has its number."""
+    """Whether a run was this machine's and its process is gone, or another has its number.
+
+    A process of which that cannot be told is taken for the run's.
+    """
     found = _RUN.fullmatch(run)
     if found is None or found["host"] != host_id():
         return False
@@ -67,9 +70,9 @@ def is_abandoned(run: str) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:
+    except PermissionError:  # another user's
         pass
-    return _started(pid) != int(found["started"])
+    return _started(pid) not in {0, int(found["started"])}
 
 
 def is_own(run: str) -> bool:

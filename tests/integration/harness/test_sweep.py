@@ -139,6 +139,15 @@ def test_a_number_that_another_process_has_by_now_owns_nothing() -> None:
     assert sweep.is_abandoned(f"{host}-{pid}-{int(started) + 1}-{word}")
 
 
+def test_a_process_that_cannot_be_looked_at_may_be_the_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where /proc shows a user no processes of others."""
+    host, pid, started, word = new_run_id().split("-")
+    monkeypatch.setattr(sweep, "_started", lambda pid: 0)
+    assert not sweep.is_abandoned(f"{host}-{pid}-{int(started) + 1}-{word}")
+
+
 def test_a_stranger_stays_whatever_mounts_a_project(
     engine: Engine, bench: Bench, tmp_path: Path
 ) -> None:
