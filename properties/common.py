@@ -1,11 +1,23 @@
-"""What several properties need to know of generated projects; judges nothing."""
+"""What several properties need of generated projects; judges nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
 from harness.generated.projects import Blueprint, render
+from harness.judging.judge import Tally
 from harness.judging.report import Row
+from harness.model import Tree
+from harness.running.scripted import Scripted, scripted
+from harness.scenario import Bench
+
+
+@contextlib.contextmanager
+def scripts_in(tree: Tree, bench: Bench, tally: Tally) -> Iterator[Scripted]:
+    """Count a scenario, write its project to disk, and yield the scripts under test in it."""
+    with tally.scenario(), bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+        yield scripts
 
 
 def dev_truth(blueprint: Blueprint) -> dict[str, str]:

@@ -19,7 +19,7 @@ from harness.judging.foundation import among, base_stage, dependencies, foundati
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass, Vertex
-from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted, scripted
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
 from harness.scenario import Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
@@ -32,6 +32,7 @@ from harness.strategies import (
     tree_of,
 )
 from harness.subject import Subject
+from properties.common import scripts_in
 from properties.story import (
     any_plan,
     count,
@@ -62,11 +63,7 @@ def test_a_build_by_the_scripts_runs_nothing_again_either(
     each commit.
     """
     start = plainest(bench.subject.shape, bench.subject.binary)
-    with (
-        tally.scenario(),
-        bench.workspace(render(start).tree) as workspace,
-        scripted(workspace) as scripts,
-    ):
+    with scripts_in(render(start).tree, bench, tally) as scripts:
         judge_scripts(start, scripts, judge=judge)
 
 

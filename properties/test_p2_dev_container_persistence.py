@@ -18,10 +18,10 @@ from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import Edit, EditClass
 from harness.running.container_events import ContainerEvent, perform
-from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
+from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun
 from harness.scenario import Bench
 from harness.strategies import IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
-from properties.common import dev_truth, same_lines
+from properties.common import dev_truth, same_lines, scripts_in
 from properties.story import count
 
 pytestmark = pytest.mark.property("P2")
@@ -46,11 +46,7 @@ def test_one_container_serves_every_dev_build_and_keeps_what_it_compiled(
     )
     plan = data.draw(strategies.plans(start=start, classes=EDITS, most=3))
     at_last = data.draw(st.sampled_from(AT_LAST), "at last")
-    with (
-        tally.scenario(),
-        bench.workspace(render(plan.start).tree) as workspace,
-        scripted(workspace) as dev,
-    ):
+    with scripts_in(render(plan.start).tree, bench, tally) as dev:
         judge_plan(plan, dev, at_last=at_last, judge=judge)
 
 
@@ -59,11 +55,7 @@ def test_neither_a_failed_build_nor_a_date_costs_what_was_compiled(
 ) -> None:
     """The Dockerfile is checked out again, an edit does not compile, and is taken back."""
     start = strategies.richest(bench.subject.shape, bench.subject.binary)
-    with (
-        tally.scenario(),
-        bench.workspace(render(start).tree) as workspace,
-        scripted(workspace) as dev,
-    ):
+    with scripts_in(render(start).tree, bench, tally) as dev:
         judge_mishaps(start, dev, judge=judge)
 
 

@@ -26,7 +26,7 @@ from harness.running.container_events import (
 )
 from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
-from properties.common import dev_truth, same_lines
+from properties.common import dev_truth, same_lines, scripts_in
 from properties.story import count
 
 pytestmark = pytest.mark.property("P3")
@@ -69,11 +69,7 @@ def test_a_dev_build_brings_up_a_current_container_whatever_happened(
 ) -> None:
     """Commands and accidents in any order, then an edit, then a build that has to succeed."""
     start = project(bench.subject.binary)
-    with (
-        tally.scenario(),
-        bench.workspace(render(start).tree) as workspace,
-        scripted(workspace) as dev,
-    ):
+    with scripts_in(render(start).tree, bench, tally) as dev:
         judge_moves(start, moves, dev, built=built, judge=judge)
 
 
@@ -83,11 +79,7 @@ def test_two_dev_builds_at_once_both_succeed(
 ) -> None:
     """Callers who do not know of each other share one container and both get their build."""
     start = project(bench.subject.binary)
-    with (
-        tally.scenario(),
-        bench.workspace(render(start).tree) as workspace,
-        scripted(workspace) as dev,
-    ):
+    with scripts_in(render(start).tree, bench, tally) as dev:
         judge_two_at_once(start, dev, built=built, judge=judge)
 
 

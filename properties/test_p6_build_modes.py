@@ -20,10 +20,10 @@ from harness.judging.elf import Elf
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import EditClass
-from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Scripted, ScriptRun, scripted
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Scripted, ScriptRun
 from harness.scenario import Bench
 from harness.strategies import Plan
-from properties.common import dev_truth, same_lines
+from properties.common import dev_truth, same_lines, scripts_in
 from properties.story import count
 
 pytestmark = pytest.mark.property("P6")
@@ -62,11 +62,7 @@ def test_dev_works_less_and_prod_ships_less_and_both_answer_alike(
         shape=bench.subject.shape, binary=bench.subject.binary, dependencies=1
     )
     plan = data.draw(strategies.plans(start=start, classes=EDITS, most=1))
-    with (
-        tally.scenario(),
-        bench.workspace(render(plan.start).tree) as workspace,
-        scripted(workspace) as scripts,
-    ):
+    with scripts_in(render(plan.start).tree, bench, tally) as scripts:
         judge_plan(plan, scripts, judge=judge)
 
 
@@ -76,11 +72,7 @@ def test_each_mode_packages_what_it_built_itself_and_nothing_when_it_fails(
 ) -> None:
     """What the other mode built before is not packaged; after an error, neither is anything."""
     start = strategies.plainest(bench.subject.shape, bench.subject.binary)
-    with (
-        tally.scenario(),
-        bench.workspace(render(start).tree) as workspace,
-        scripted(workspace) as scripts,
-    ):
+    with scripts_in(render(start).tree, bench, tally) as scripts:
         judge_mode(start, mode, scripts, judge=judge)
 
 

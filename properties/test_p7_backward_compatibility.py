@@ -33,11 +33,11 @@ from harness.judging.legacy import (
 from harness.judging.report import Row
 from harness.model import Entry, File
 from harness.process import host_cargo_works
-from harness.running.scripted import BUILD_LAMBDA, OUTPUTS, Scripted, ScriptRun, scripted
+from harness.running.scripted import BUILD_LAMBDA, OUTPUTS, Scripted, ScriptRun
 from harness.scenario import Bench
 from harness.strategies import plainest
 from harness.subject import Subject
-from properties.common import same_lines
+from properties.common import same_lines, scripts_in
 from properties.story import count
 
 pytestmark = pytest.mark.property("P7")
@@ -97,11 +97,7 @@ def test_the_legacy_interface_is_kept(
     calls = data.draw(st.lists(call, min_size=1, max_size=3), "calls")
     broken = data.draw(st.sampled_from([False, False, True]), "the second call's source is broken")
     leftovers = data.draw(st.booleans(), "what earlier versions of the scripts left lies there")
-    with (
-        tally.scenario(),
-        bench.workspace(project(bench.subject, FIRST_ANSWER)) as workspace,
-        scripted(workspace) as scripts,
-    ):
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
         judge_calls(calls, scripts, broken=broken, leftovers=leftovers, judge=judge)
 
 
@@ -119,11 +115,7 @@ def test_what_chance_may_leave_out_is_kept_too(
     others = [Invocation(words=("-c", "--validate")), Invocation(("--validate",), engine=False)]
     if (bench.subject.scripts.parent / MAKEFILE).is_file():
         others.append(Invocation(target="clean"))
-    with (
-        tally.scenario(),
-        bench.workspace(project(bench.subject, FIRST_ANSWER)) as workspace,
-        scripted(workspace) as scripts,
-    ):
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
         calls = (first, second, third, *others)
         judge_calls(calls, scripts, broken=fails, leftovers=not fails, judge=judge)
 
@@ -139,7 +131,7 @@ def test_a_lock_file_that_does_not_fit_is_left_alone(
     lock = tree["Cargo.lock"]
     assert isinstance(lock, File)
     tree["Cargo.lock"] = File(lock.content.replace(b'"0.1.0"', b'"0.0.9"'))
-    with tally.scenario(), bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+    with scripts_in(tree, bench, tally) as scripts:
         before = sources_of(scripts.project)
         seen = scripts.run(BUILD_LAMBDA, method)
         rows = source_rows(before, sources_of(scripts.project))
