@@ -33,18 +33,25 @@ _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
 """Programs that compile no project, whatever a RUN has mounted."""
 CRATES = "crates"
 _LIBRARIES = {CRATES, "common", "lib", "libs", "packages", "shared"}
-_NO_MEMBERS = {
-    "assets",
-    "bin",
-    "config",
-    "docs",
-    "migrations",
-    "scripts",
-    "src",
-    "static",
-    "target",
-}
-_NO_MEMBERS |= {"templates", "tests", "vendor", "benches", "examples", "proto"}
+_NO_MEMBERS = frozenset(
+    [
+        "assets",
+        "benches",
+        "bin",
+        "config",
+        "docs",
+        "examples",
+        "migrations",
+        "proto",
+        "scripts",
+        "src",
+        "static",
+        "target",
+        "templates",
+        "tests",
+        "vendor",
+    ]
+)
 """Folders that are copied whole and hold no members of a workspace."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}

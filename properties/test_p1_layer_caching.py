@@ -99,7 +99,6 @@ def commit(project: Path) -> None:
     A hook of git's, which may run this, names its own repository in the environment.
     """
     if shutil.which("git") is None:
-        count("there is no git")
         return
     env = process.environment({name: None for name in os.environ if name.startswith("GIT_")})
     for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", "-")):
@@ -107,12 +106,13 @@ def commit(project: Path) -> None:
 
 
 def script_build(scripts: Scripted, story: list[str], judge: Judge) -> list[Vertex]:
-    """Build for production by the script, which has to succeed; return the steps it executed."""
+    """Build for production by the script, which has to succeed; return the steps it executed.
+
+    Of a build by another program than buildx nothing is known; its package is judged all the same.
+    """
     seen = scripts.run_noting(BUILD_LAMBDA, "prod")
     judge("`build-lambda.sh prod` failed.", holds=seen.status == 0, scenario=story, log=seen.log)
-    vertices = [v for said in seen.notes.said for v in progress.decode_plain(said)]
-    count("the script's builds say what they do" if vertices else "the script's builds are silent")
-    return worked(vertices)
+    return worked(v for said in seen.notes.said for v in progress.decode_plain(said))
 
 
 def expect_kept(ran: list[Vertex], story: list[str], judge: Judge) -> None:

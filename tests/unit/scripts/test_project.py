@@ -217,3 +217,15 @@ def test_the_hash_is_made_with_what_is_there(shell: Shell, program: str) -> None
     hide = {"sha256sum": "", "shasum": "sha256sum", "openssl": "sha256sum|shasum"}[program]
     before = f'has_command() {{ case "$1" in {hide or "none"}) return 1 ;; esac; }}'
     assert shell.call("hash_text", "text", before=before).out == digest[:16] + "\n"
+
+
+@pytest.mark.parametrize(
+    "script", ["build-lambda", "dev-container", "invoke", "private-engine", "setup", "verify"]
+)
+def test_a_script_finds_its_files_whatever_cdpath_says(script: str) -> None:
+    """With CDPATH, `cd` prints where it went, or goes elsewhere."""
+    root = SCRIPTS.parent
+    env = process.environment({"CDPATH": str(root)})
+    done = process.run(["bash", f"scripts/{script}.sh", "--help"], cwd=root, env=env, limit=30)
+    assert done.status == 0, done.err
+    assert done.err == ""
