@@ -99,12 +99,28 @@ def test_environment_sets_and_removes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie that nobody has waited for does not."""
-    stat = Path(f"/proc/{pid}/stat")
+    """Whether a process still runs 5 s from now; a zombie that nobody has waited for does not.
+
+    One that was sent SIGKILL has closed its pipes, which ends the wait for it, before the kernel
+    has made it a zombie.
+    """
+    deadline = time.monotonic() + 5
+    while _runs(pid):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _runs(pid: int) -> bool:
     if not Path("/proc/self/stat").exists():
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
         return True
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
