@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from harness import process
 from harness.errors import CommandError, EnvironmentLacksError
+from tests.processes import has_ended, is_alive
 
 
 def test_a_command_that_ends_says_what_it_did() -> None:
@@ -45,7 +45,7 @@ def test_a_command_over_its_limit_ends_with_all_its_children(tmp_path: Path) -> 
     assert caught.value.status is None
     assert "begun" in caught.value.log
     assert time.monotonic() - started < 30
-    assert not alive(int(pidfile.read_text()))
+    assert has_ended(int(pidfile.read_text()))
 
 
 def test_a_command_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_an_interrupt_ends_the_group_and_goes_on_upwards(tmp_path: Path) -> None
     root = Path(__file__).parents[2]
     done = process.run([sys.executable, "-c", script, str(root), str(pidfile)], limit=30)
     assert "KeyboardInterrupt" in done.err
-    assert not alive(int(pidfile.read_text()))
+    assert has_ended(int(pidfile.read_text()))
 
 
 def test_a_background_command_does_not_outlive_its_block() -> None:
@@ -79,10 +79,8 @@ def test_nor_does_what_a_command_left_behind_when_it_ended() -> None:
     script = "sleep 60 >/dev/null 2>&1 & echo $!"
     with process.background(["sh", "-c", script]) as running:
         left = int(running.wait(limit=10).out)
-        assert alive(left)
-    deadline = time.monotonic() + 10
-    while alive(left):
-        assert time.monotonic() < deadline
+        assert is_alive(left)
+    assert has_ended(left)
 
 
 def test_a_command_that_does_not_exist_is_named() -> None:
@@ -96,31 +94,3 @@ def test_environment_sets_and_removes(monkeypatch: pytest.MonkeyPatch) -> None:
     made = process.environment({"GONE": None, "NEW": "2"})
     assert "GONE" not in made
     assert (made["KEPT"], made["NEW"]) == ("1", "2")
-
-
-def alive(pid: int) -> bool:
-    """Whether a process still runs 5 s from now; a zombie that nobody has waited for does not.
-
-    One that was sent SIGKILL has closed its pipes, which ends the wait for it, before the kernel
-    has made it a zombie.
-    """
-    deadline = time.monotonic() + 5
-    while _runs(pid):
-        if time.monotonic() > deadline:
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def _runs(pid: int) -> bool:
-    if not Path("/proc/self/stat").exists():
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"

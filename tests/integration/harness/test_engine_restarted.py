@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from harness.judging.judge import Judge
 from harness.running.scripted import DEV_CONTAINER, scripted
 from properties import records
 from properties import test_p3_automatic_lifecycle as p3
+from tests.processes import has_ended
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = SCRIPTS / "private-engine.sh"
@@ -49,10 +49,7 @@ class Owned:
         socket = Path(self.engine.url.removeprefix("unix://"))
         pid = int(socket.with_suffix(".pid").read_text())
         os.kill(pid, signal.SIGKILL)
-        for _ in range(100):
-            if not Path(f"/proc/{pid}").exists():
-                return
-            time.sleep(0.1)
+        assert has_ended(pid)
 
 
 @pytest.fixture

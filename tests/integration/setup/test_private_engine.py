@@ -5,31 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from harness import process
 from tests.integration.setup.conftest import SCRIPTS, Engines
+from tests.processes import has_ended, is_alive
 
 STUBBORN = "trap '' TERM; while :; do sleep 1; done"
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    for _ in range(100):
-        if not is_alive(pid):
-            return
-        time.sleep(0.05)
+    assert has_ended(pid)
 
 
 def test_start_prints_where_the_engine_listens(engines: Engines) -> None:
@@ -106,7 +96,7 @@ def test_a_killed_engine_is_taken_over_with_all_it_left(engines: Engines) -> Non
 
     done = engines.run("start", "main").check("start")
     assert "was killed in an earlier run; clearing what it left" in done.err
-    assert not is_alive(inside)
+    assert has_ended(inside)
     assert engines.docker("main", "ps", "-q") == ""
     assert engines.docker("main", "image", "inspect", "--format", "{{.Os}}", "tiny") == "linux"
     assert engines.container("main", "sleep 1")
@@ -219,7 +209,7 @@ def test_the_storage_driver_can_be_chosen_and_stays(engines: Engines) -> None:
     inside = int(engines.docker("main", "inspect", "--format", "{{.State.Pid}}", container))
     kill(engines.pid("main"))
     engines.run("stop", "main").check("stop")
-    assert not is_alive(inside)
+    assert has_ended(inside)
 
 
 def test_a_dockerd_that_dies_is_reported_with_its_last_words(engines: Engines) -> None:
@@ -257,7 +247,7 @@ def test_the_state_may_lie_anywhere(engines: Engines, place: str) -> None:
         inside = int(engines.docker("main", "inspect", "--format", "{{.State.Pid}}", container))
         kill(engines.pid("main"))
         engines.run("start", "main", LAYERPROOF_HOME=str(home)).check("start")
-        assert not is_alive(inside)
+        assert has_ended(inside)
     finally:
         engines.run("remove", "main", LAYERPROOF_HOME=str(home)).check("remove")
     assert engines.mounts() == []

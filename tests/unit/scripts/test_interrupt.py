@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import process
+from tests.processes import has_ended
 from tests.unit.scripts.shell_stubs import SCRIPTS, Answer, Shell
 from tests.unit.scripts.test_build_lambda import engine
 from tests.unit.scripts.test_package import X86
@@ -25,14 +26,6 @@ def until(condition: Path) -> None:
     while not (condition.exists() and condition.read_text()):
         assert time.monotonic() < limit, f"{condition} stayed empty"
         time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not yet collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture
@@ -68,7 +61,7 @@ def test_an_interruption_ends_everything(
         done = running.wait(limit=20)
     assert done.status == 130
     assert "[ERROR] interrupted; the previous package is as it was" in done.err
-    assert not [pid for pid in pids.read_text().split() if is_alive(int(pid))]
+    assert [pid for pid in pids.read_text().split() if not has_ended(int(pid))] == []
     assert (project.project / "lambda-deployment.zip").read_text() == "previous"
     assert (project.project / "lambda-package/bootstrap").read_text() == "previous"
     assert list((project.root / "tmp").iterdir()) == []
@@ -93,7 +86,7 @@ def test_a_command_that_ignores_signals_is_ended_all_the_same(project: Shell) ->
         os.kill(running.pid, signal.SIGTERM)
         done = running.wait(limit=20)
     assert done.status == 130
-    assert not is_alive(int(pid.read_text()))
+    assert has_ended(int(pid.read_text()))
 
 
 @pytest.mark.parametrize("status", [0, 1, 101])
