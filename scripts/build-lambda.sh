@@ -267,6 +267,7 @@ cleanup() {
   trap '' INT TERM HUP
   stop_child
   remove_staging
+  restore_lock_file || warn 'Cargo.lock was rewritten by cargo, and cannot be put back'
   rm -rf -- "$WORK" ".Cargo.lock.$$"
   close_state
   return "$status"

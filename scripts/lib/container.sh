@@ -40,7 +40,7 @@ observe() {
   inspect_objects "$1"
   [ "$PROBE_STATUS" -ne 0 ] || return 0
   case "$PROBE_OUTPUT" in
-    *[Nn]'o such '*) ;;
+    *[Nn]'o such object'*) ;;
     *)
       connect_engine
       inspect_objects "$1"

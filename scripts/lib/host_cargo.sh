@@ -66,16 +66,19 @@ cargo_executables() {
 }
 
 # guard_lock_file, restore_lock_file: a build never rewrites Cargo.lock; cargo would, where the manifest asks for more.
+# The copy is whole or not there, and is used once: EXIT's trap restores too, for a build that is interrupted.
 guard_lock_file() {
-  [ ! -f Cargo.lock ] || cp -p Cargo.lock "$WORK/Cargo.lock"
+  [ ! -f Cargo.lock ] || { cp -p Cargo.lock "$WORK/lock.part" && mv "$WORK/lock.part" "$WORK/Cargo.lock"; }
 }
 
 restore_lock_file() {
-  [ -f "$WORK/Cargo.lock" ] || return 0
-  cmp -s "$WORK/Cargo.lock" Cargo.lock && return 0
-  cp -p "$WORK/Cargo.lock" ".Cargo.lock.$$" && mv -f ".Cargo.lock.$$" Cargo.lock || return
-  warn 'Cargo.lock does not fit Cargo.toml; this build resolved what was missing, and left the lock file alone'
-  hint 'cargo update --workspace brings it up to date'
+  [ -n "$WORK" ] && [ -f "$WORK/Cargo.lock" ] || return 0
+  if ! cmp -s "$WORK/Cargo.lock" Cargo.lock; then
+    cp -p "$WORK/Cargo.lock" ".Cargo.lock.$$" && mv -f ".Cargo.lock.$$" Cargo.lock || return
+    warn 'Cargo.lock does not fit Cargo.toml; this build resolved what was missing, and left the lock file alone'
+    hint 'cargo update --workspace brings it up to date'
+  fi
+  rm -f "$WORK/Cargo.lock"
 }
 
 # private_cargo_home: a CARGO_HOME with the user's configuration and credentials, and nothing downloaded yet.

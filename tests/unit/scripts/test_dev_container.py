@@ -395,6 +395,23 @@ def test_not_a_project_is_refused_before_docker_is_asked(shell: Shell) -> None:
     assert "not a cargo project" in ran.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Cannot connect to the Docker daemon at unix:///none. Is the docker daemon running?\n",
+        "failed to connect to the docker API at unix:///none: dial unix /none: "
+        "connect: no such file or directory\n",
+    ],
+)
+def test_an_engine_that_is_not_there_is_not_taken_for_one_that_has_nothing(
+    project: Shell, words: str
+) -> None:
+    project.stub("docker", Answer("*", status=1, err=words))
+    ran = project.run(SCRIPT, "status", LAYERPROOF_ENGINE_ATTEMPTS="1", DOCKER_HOST="unix:///none")
+    assert ran.status == 3
+    assert "engine" in ran.err
+
+
 def test_without_docker_it_is_3(project: Shell) -> None:
     ran = project.run(SCRIPT, "start")
     assert ran.status == 3

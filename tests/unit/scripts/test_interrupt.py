@@ -69,6 +69,24 @@ def test_an_interruption_ends_everything(
     assert not list(project.project.glob("target/.layerproof/out.*"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_the_lock_file_as_it_was(
+    project: Shell, number: signal.Signals
+) -> None:
+    pids = project.root / "pids"
+    project.write("Cargo.lock", "what was resolved\n")
+    project.stub("cargo", Answer(does=f"echo other >Cargo.lock; {WAIT}", times=1))
+    command = ["bash", str(SCRIPTS / "build-lambda.sh"), "native"]
+    env = project.environment(PIDS=str(pids))
+    with process.background(command, cwd=project.project, env=env) as running:
+        until(pids)
+        os.kill(running.pid, number)
+        done = running.wait(limit=20)
+    assert done.status == 130
+    assert (project.project / "Cargo.lock").read_text() == "what was resolved\n"
+    assert not list(project.project.glob(".Cargo.lock*"))
+
+
 def test_a_command_that_ignores_signals_is_ended_all_the_same(project: Shell) -> None:
     code = (
         "trap on_signal TERM; "
