@@ -17,7 +17,7 @@ from harness.brief import Brief
 from harness.fitting import Shape
 from harness.generated import checkouts, edits, registry
 from harness.generated.checkouts import Checkout
-from harness.generated.projects import Blueprint, Dependency, Member, render
+from harness.generated.projects import Blueprint, Dependency, Member, folder, render
 from harness.model import Edit, EditClass, File, Tree
 
 SOURCE_EDITS = (
@@ -53,8 +53,10 @@ IDLE_EDITS = (EditClass.NOTHING, EditClass.MTIME, EditClass.IGNORED)
 """Edits that change nothing a build may notice."""
 
 CHOICES = 4
-AN_ERROR = b"\nuse no_such_crate::nothing;\n"
-"""What makes a source file one that does not compile."""
+ERRORS = (b"\nuse no_such_crate::nothing;\n", b"\nextern crate no_such_crate;\n")
+"""What makes a source file one that does not compile; the compiler has other words for each."""
+NO_SUCH_DEPENDENCY = b"\n[target.'cfg(all())'.dependencies]\nno-such-crate-anywhere = \"1\"\n"
+"""What makes a manifest one whose dependencies cannot be resolved."""
 State: TypeAlias = Blueprint | Checkout
 """What a project is at one moment: generated, or real where one is under test."""
 S = TypeVar("S", bound=State)
@@ -195,14 +197,31 @@ def each_file_in_turn(start: S) -> Plan[S]:
     return Plan(start, tuple(steps))
 
 
-def an_error(state: State) -> Edit | None:
+def an_error(state: State, words: bytes = ERRORS[0]) -> Edit | None:
     """Return an edit of the source after which it does not compile; None where none is known."""
     for edit, _ in _changes(EditClass.SOURCE, state)[:1]:
         for path, entry in edit.changes.items():
             if isinstance(entry, File):
-                wrong = File(entry.content + AN_ERROR, entry.mode)
+                wrong = File(entry.content + words, entry.mode)
                 return Edit(EditClass.SOURCE, f"{path}: an error", changes={path: wrong})
     return None
+
+
+def no_such_dependency(state: Blueprint) -> Edit:
+    """Return an edit of a manifest after which its dependencies cannot be resolved."""
+    path = f"{folder(state, state.members[0])}Cargo.toml"
+    manifest = render(state).tree[path]
+    assert isinstance(manifest, File)  # noqa: S101  every package has one
+    wrong = File(manifest.content + NO_SUCH_DEPENDENCY)
+    summary = f"{path}: a dependency that does not exist"
+    return Edit(EditClass.DEPENDENCY_ADD, summary, changes={path: wrong})
+
+
+def taken_back(edit: Edit, state: State) -> Edit:
+    """Return the edit that takes another back, which was made to this state."""
+    tree = tree_of(state)
+    before = {path: tree.get(path) for path in edit.changes}
+    return Edit(EditClass.REVERT, "that is taken back", changes=before)
 
 
 def _other_members(shape: Shape, binary: str) -> tuple[Member, ...]:

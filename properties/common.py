@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
+from harness import commands, process
 from harness.generated.projects import Blueprint, render
 from harness.judging.judge import Tally
 from harness.judging.report import Row
@@ -12,12 +18,49 @@ from harness.model import Tree
 from harness.running.scripted import Scripted, scripted
 from harness.scenario import Bench
 
+WITHIN = 60.0
+"""Seconds in which a build has begun, and in which an interrupted one is gone."""
+
 
 @contextlib.contextmanager
-def scripts_in(tree: Tree, bench: Bench, tally: Tally) -> Iterator[Scripted]:
+def scripts_in(
+    tree: Tree, bench: Bench, tally: Tally, *, called: str | None = None
+) -> Iterator[Scripted]:
     """Count a scenario, write its project to disk, and yield the scripts under test in it."""
-    with tally.scenario(), bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+    with (
+        tally.scenario(),
+        bench.workspace(tree, called=called) as workspace,
+        scripted(workspace) as scripts,
+    ):
         yield scripts
+
+
+def git(folder: Path, *calls: Sequence[str]) -> None:
+    """Call git in a folder, where there is git.
+
+    A hook of git's, which may run this, names its own repository in the environment.
+    """
+    if shutil.which("git") is None:
+        return
+    env = process.environment({name: None for name in os.environ if name.startswith("GIT_")})
+    for words in calls:
+        process.run(commands.git(*words), cwd=folder, env=env, limit=60).check("calling git")
+
+
+def until(holds: Callable[[], bool], *, within: float = WITHIN) -> bool:
+    """Wait until that holds; return whether it does so within so many seconds."""
+    deadline = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def ctrl_c() -> int:
+    """Return the signal that stands for Ctrl-C: programs inherit from us whether they ignore it."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return signal.SIGTERM if ignored else signal.SIGINT
 
 
 def dev_truth(blueprint: Blueprint) -> dict[str, str]:

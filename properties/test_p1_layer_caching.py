@@ -4,15 +4,15 @@ nothing changed does nothing and yields the same image.
 
 from __future__ import annotations
 
-import os
-import shutil
+import contextlib
 from pathlib import Path
 
+import docker
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import commands, process, progress
+from harness import progress
 from harness.generated import edits
 from harness.generated.projects import Blueprint, render
 from harness.judging.foundation import among, base_stage, dependencies, foundation, worked
@@ -28,11 +28,13 @@ from harness.strategies import (
     SOURCE_EDITS,
     Plan,
     State,
+    no_such_dependency,
     plainest,
+    taken_back,
     tree_of,
 )
 from harness.subject import Subject
-from properties.common import scripts_in
+from properties.common import git, scripts_in
 from properties.story import (
     any_plan,
     count,
@@ -68,8 +70,8 @@ def test_a_build_by_the_scripts_runs_nothing_again_either(
 
 
 def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
-    """Build twice, edit and commit, build: nothing is executed again, then nothing of the base and
-    the dependencies.
+    """Build, on another branch again, and after a failure that is taken back: nothing is executed
+    again. Edit and commit, build: nothing of the base and the dependencies.
     """
     change = edits.apply(EditClass.SOURCE, start)
     assert change is not None
@@ -77,13 +79,27 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     commit(scripts.project)
     script_build(scripts, story, judge)
     before = (scripts.project / PACKAGE).read_bytes()
-    story.append("nothing changed, build-lambda.sh prod")
+    branch(scripts.project)
+    story.append("nothing changed but the branch, build-lambda.sh prod")
     expect_kept(script_build(scripts, story, judge), story, judge)
     judge(
         "Nothing changed, and yet the package is another one.",
         holds=(scripts.project / PACKAGE).read_bytes() == before,
         scenario=story,
     )
+    wrong = no_such_dependency(start)
+    scripts.workspace.edit(wrong)
+    story.append(f"{wrong.summary}, build-lambda.sh prod")
+    failed = scripts.run(BUILD_LAMBDA, "prod")
+    judge(
+        "Dependencies that do not exist were built.",
+        holds=failed.status != 0,
+        scenario=story,
+        log=failed.log,
+    )
+    scripts.workspace.edit(taken_back(wrong, start))
+    story.append("that is taken back, build-lambda.sh prod")
+    expect_kept(script_build(scripts, story, judge), story, judge)
     scripts.workspace.edit(change.edit)
     commit(scripts.project)
     story.append(f"{change.edit.summary}, a commit, build-lambda.sh prod")
@@ -91,18 +107,41 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     parsed, given = under_test.dockerfile, under_test.roles
     places = foundation(parsed, given) | dependencies(parsed, given)
     expect_kept(among(script_build(scripts, story, judge), places), story, judge)
+    if "--image" in scripts.run(BUILD_LAMBDA, "--help").out:
+        judge_image(scripts, story, judge=judge)
+
+
+def judge_image(scripts: Scripted, story: list[str], *, judge: Judge) -> None:
+    """Load the image twice under a name of this scenario's: it is one and the same."""
+    images = scripts.bench.engine.client.images
+    name = f"layerproof/loaded:{scripts.project.name.lower()}"
+    identities = []
+    try:
+        for _ in range(2):
+            story.append("build-lambda.sh --image NAME prod")
+            seen = scripts.run(BUILD_LAMBDA, "--image", name, "prod")
+            judge("It failed.", holds=seen.status == 0, scenario=story, log=seen.log)
+            identities.append(str(images.get(name).id))
+    finally:
+        with contextlib.suppress(docker.errors.APIError):
+            images.remove(name)
+    judge(
+        "Nothing changed, and yet the image is another one.",
+        holds=identities[0] == identities[1],
+        scenario=story,
+        rows=[Row("image", identities[0], identities[1])],
+        hint="Label the image with nothing that differs from call to call: no date, no number.",
+    )
 
 
 def commit(project: Path) -> None:
-    """Make a commit of the project as it is, where there is git.
+    """Make a commit of the project as it is, where there is git."""
+    git(project, ("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", "-"))
 
-    A hook of git's, which may run this, names its own repository in the environment.
-    """
-    if shutil.which("git") is None:
-        return
-    env = process.environment({name: None for name in os.environ if name.startswith("GIT_")})
-    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", "-")):
-        process.run(commands.git(*words), cwd=project, env=env, limit=60).check("making a commit")
+
+def branch(project: Path) -> None:
+    """Switch to another branch, where there is git."""
+    git(project, ("checkout", "--quiet", "-b", "another-branch"))
 
 
 def script_build(scripts: Scripted, story: list[str], judge: Judge) -> list[Vertex]:

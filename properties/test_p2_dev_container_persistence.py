@@ -5,7 +5,7 @@ compiled.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,9 +16,15 @@ from harness import strategies
 from harness.generated.projects import Blueprint, render
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import Edit, EditClass
+from harness.model import EditClass
 from harness.running.container_events import ContainerEvent, perform
-from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun
+from harness.running.scripted import (
+    BUILD_LAMBDA,
+    DEV_CONTAINER,
+    Container,
+    Scripted,
+    ScriptRun,
+)
 from harness.scenario import Bench
 from harness.strategies import IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
 from properties.common import dev_truth, same_lines, scripts_in
@@ -53,7 +59,9 @@ def test_one_container_serves_every_dev_build_and_keeps_what_it_compiled(
 def test_neither_a_failed_build_nor_a_date_costs_what_was_compiled(
     bench: Bench, tally: Tally, judge: Judge
 ) -> None:
-    """The Dockerfile is checked out again, an edit does not compile, and is taken back."""
+    """The Dockerfile is checked out again, an edit does not compile, and is taken back; and then
+    the build is asked for in other ways.
+    """
     start = strategies.richest(bench.subject.shape, bench.subject.binary)
     with scripts_in(render(start).tree, bench, tally) as dev:
         judge_mishaps(start, dev, judge=judge)
@@ -66,25 +74,39 @@ def judge_mishaps(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
     build(dev, story, judge)
     before = the_container(dev, story, judge)
     os.utime(dev.workspace.dockerfile)
-    wrong = strategies.an_error(start)
-    assert wrong is not None
-    dev.workspace.edit(wrong)
-    story += ["the Dockerfile gets another date", f"{wrong.summary}, dev build"]
-    failed = dev.run(DEV_CONTAINER, "build")
-    judge(
-        "A source that does not compile was built.",
-        holds=failed.status != 0,
-        scenario=story,
-        log=failed.log,
-    )
-    expect_kept(dependencies, failed, story, judge)
-    undone = {path: entry for path, entry in render(start).tree.items() if path in wrong.changes}
-    dev.workspace.edit(Edit(EditClass.REVERT, "the error is taken back", changes=undone))
+    story.append("the Dockerfile gets another date")
+    for words in strategies.ERRORS:
+        wrong = strategies.an_error(start, words)
+        assert wrong is not None
+        dev.workspace.edit(wrong)
+        story.append(f"{wrong.summary}, dev build")
+        failed = dev.run(DEV_CONTAINER, "build")
+        judge(
+            "A source that does not compile was built.",
+            holds=failed.status != 0,
+            scenario=story,
+            log=failed.log,
+        )
+        expect_kept(dependencies, failed, story, judge)
+        dev.workspace.edit(strategies.taken_back(wrong, start))
     story.append("the error is taken back, dev build")
     seen = build(dev, story, judge)
     expect_same(before, dev, story, judge)
     expect_kept(dependencies, seen, story, judge)
     judge_output(start, dev, seen, story, judge)
+    for call in ways_to_ask(dev):
+        story.append(" ".join(call))
+        seen = build(dev, story, judge, call=call)
+        expect_same(before, dev, story, judge)
+        expect_kept(dependencies, seen, story, judge)
+
+
+def ways_to_ask(dev: Scripted) -> list[tuple[str, ...]]:
+    """Return the calls that ask for a dev build in another way than `dev-container.sh build`."""
+    ways: list[tuple[str, ...]] = [(BUILD_LAMBDA, "--verbose", "dev")]
+    if "--quiet" in dev.run(BUILD_LAMBDA, "--help").out:
+        ways.append((BUILD_LAMBDA, "--quiet", "dev"))
+    return ways
 
 
 def judge_plan(
@@ -146,9 +168,11 @@ def expect_kept(
     )
 
 
-def build(dev: Scripted, story: list[str], judge: Judge) -> ScriptRun:
+def build(
+    dev: Scripted, story: list[str], judge: Judge, *, call: Sequence[str] = (DEV_CONTAINER, "build")
+) -> ScriptRun:
     """Run a dev build that has to succeed."""
-    seen = dev.run(DEV_CONTAINER, "build")
+    seen = dev.run(*call)
     judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
     return seen
 

@@ -4,8 +4,12 @@ healthy and current container is up and the build ran in it; and `status` never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import docker
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -14,7 +18,7 @@ from harness.generated import edits
 from harness.generated.projects import Blueprint, Dependency, Member, render
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import EditClass
+from harness.model import Edit, EditClass, File
 from harness.running.container_events import (
     COMMANDS,
     ContainerEvent,
@@ -24,13 +28,25 @@ from harness.running.container_events import (
     is_of_an_earlier_dockerfile,
     perform,
 )
-from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun, scripted
+from harness.running.noting import NO_SPACE, refusing_containers
+from harness.running.scripted import (
+    BUILD_LAMBDA,
+    DEV_CONTAINER,
+    PACKAGE,
+    Container,
+    Scripted,
+    ScriptRun,
+    scripted,
+)
 from harness.scenario import Bench
-from properties.common import dev_truth, same_lines, scripts_in
+from harness.strategies import taken_back
+from properties.common import ctrl_c, dev_truth, git, same_lines, scripts_in, until
 from properties.story import count
 
 pytestmark = pytest.mark.property("P3")
 CALL_SECONDS = 240.0
+SLOW = File(b"fn main() {\n    std::thread::sleep(std::time::Duration::from_secs(20));\n}\n")
+"""A build script that is still running when it is looked for, and not for ever where it is left."""
 
 EACH_IN_TURN = [
     move
@@ -41,7 +57,7 @@ EACH_IN_TURN = [
         (ContainerEvent.RECREATED,),
         (ContainerEvent.HALF_MADE,),
         (ContainerEvent.VOLUMES_REMOVED,),
-        (ContainerEvent.PAUSED, ContainerEvent.STOP),
+        (ContainerEvent.STATUS, ContainerEvent.PAUSED, ContainerEvent.STATUS, ContainerEvent.STOP),
         (ContainerEvent.DOCKERFILE_CHANGED,),
         (ContainerEvent.BASE_IMAGE_CHANGED,),
         (ContainerEvent.IMAGE_REMOVED,),
@@ -83,8 +99,26 @@ def test_two_dev_builds_at_once_both_succeed(
         judge_two_at_once(start, dev, built=built, judge=judge)
 
 
+def test_without_a_container_there_is_a_package_all_the_same(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Where no container can be had, `dev` says why and falls back to a production build."""
+    start = project(bench.subject.binary)
+    with scripts_in(render(start).tree, bench, tally) as dev:
+        judge_fallback(start, dev, judge=judge)
+
+
+def test_an_interrupted_build_is_in_nobodys_way(bench: Bench, tally: Tally, judge: Judge) -> None:
+    """Ctrl-C while the build runs in the container; then a build that has to succeed."""
+    start = project(bench.subject.binary)
+    with scripts_in(render(start).tree, bench, tally) as dev:
+        judge_interrupted(start, dev, judge=judge)
+
+
 def test_two_checkouts_have_a_container_each(bench: Bench, tally: Tally, judge: Judge) -> None:
-    """Two projects whose directories have one name: what happens to one leaves the other alone."""
+    """Two projects of one repository whose directories have one name: what happens to one leaves
+    the other alone.
+    """
     start = project(bench.subject.binary)
     other = edits.apply(EditClass.SOURCE, start)
     assert other is not None
@@ -94,8 +128,19 @@ def test_two_checkouts_have_a_container_each(bench: Bench, tally: Tally, judge: 
         bench.workspace(render(other.after).tree, called=one.context.name) as two,
         scripted(one) as here,
         scripted(two) as there,
+        one_repository(bench.root),
     ):
         judge_two_checkouts((start, here), (other.after, there), judge=judge)
+
+
+@contextlib.contextmanager
+def one_repository(root: Path) -> Iterator[None]:
+    """Make a folder, and all below it, one repository of git for as long as the block lasts."""
+    git(root, ("init", "--quiet"))
+    try:
+        yield
+    finally:
+        shutil.rmtree(root / ".git", ignore_errors=True)
 
 
 def judge_moves(
@@ -156,7 +201,9 @@ def judge_two_at_once(start: Blueprint, dev: Scripted, *, built: bool, judge: Ju
 def judge_two_checkouts(
     one: tuple[Blueprint, Scripted], two: tuple[Blueprint, Scripted], *, judge: Judge
 ) -> None:
-    """Build in both, stop the second's container: the first's is the one it was, and up."""
+    """Build in both, stop the second's container: the first's is the one it was, and up. Remove
+    the first's, clean the second: what the first has compiled is there.
+    """
     (first, here), (second, there) = one, two
     story = ["dev build in a checkout"]
     judge_build(here, first, story, judge)
@@ -168,6 +215,89 @@ def judge_two_checkouts(
     there.run(DEV_CONTAINER, "stop")
     expect_untouched(before, here, story, judge)
     judge_container(here, first, story, judge, log="")
+    perform(ContainerEvent.REMOVED, here)
+    there.run(DEV_CONTAINER, "clean")
+    story += ["the first checkout's container is removed", "clean in the other", "dev build"]
+    seen = here.run(DEV_CONTAINER, "build", limit=CALL_SECONDS)
+    again = [c for c in seen.crates_compiled if c.split()[0] in render(first).dependencies]
+    judge(
+        "`clean` in one checkout removed what another has compiled.",
+        holds=seen.status == 0 and not again,
+        scenario=story,
+        rows=[Row(crate, "kept", "compiled") for crate in again],
+        log=seen.log,
+    )
+
+
+def judge_fallback(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
+    """Build and package in dev mode while the engine makes no container."""
+    story = [
+        f"a project without a dev container; for one there is {NO_SPACE}",
+        "build-lambda.sh dev",
+    ]
+    environment = refusing_containers(dev.project.parent / "refusing")
+    seen = dev.run(BUILD_LAMBDA, "dev", environment=environment)
+    why = NO_SPACE in seen.log or "[WARNING]" in seen.log or "[ERROR]" in seen.log
+    judge(
+        "The dev container cannot start, and no production build took its place.",
+        holds=seen.status == 0 and why,
+        scenario=story,
+        rows=[Row("exit status", "0", str(seen.status)), Row("says why", "True", str(why))],
+        log=seen.log,
+        hint="Say why the container cannot start, and build as `prod` does.",
+    )
+    binary = start.members[0].binaries[0]
+    expected = {render(start).binaries[binary], dev_truth(start)[binary]}
+    printed = dev.programs(f"./{PACKAGE}")[0]
+    judge(
+        "The package is not of the current source.",
+        holds=printed in expected,
+        scenario=story,
+        rows=[Row("the package prints", min(expected), printed)],
+    )
+
+
+def judge_interrupted(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
+    """Interrupt a build that takes long; then one without what took so long is as any other."""
+    story = ["dev build"]
+    judge_build(dev, start, story, judge)
+    slow = Edit(EditClass.BUILD_SCRIPT, "a build script that takes long", {"build.rs": SLOW})
+    dev.workspace.edit(slow)
+    story.append(f"{slow.summary}, dev build, interrupted")
+    with dev.beside(DEV_CONTAINER, "build") as running:
+        begun = until(lambda: running.ended or slow_processes(dev)) and not running.ended
+        running.signal(ctrl_c())
+        end = running.wait(limit=CALL_SECONDS)
+    rows = [
+        Row("the build script ran", "True", str(begun)),
+        Row("exit status", "not 0", "not 0" if end.status else "0"),
+    ]
+    if dev.ends_builds:
+        gone = until(lambda: not slow_processes(dev))
+        rows.append(
+            Row("processes of the build in the container", "none", "none" if gone else "some")
+        )
+    judge(
+        "A build was interrupted, and went on.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        log=f"{end.out}{end.err}",
+    )
+    dev.workspace.edit(taken_back(slow, start))
+    story.append("that is taken back, dev build")
+    judge_build(dev, start, story, judge)
+
+
+def slow_processes(dev: Scripted) -> bool:
+    """Whether the slow build script runs in one of the project's containers."""
+    api = dev.bench.engine.client.api
+    for container in dev.containers():
+        with contextlib.suppress(docker.errors.APIError):
+            processes = api.top(container.id, ps_args="-eo pid,comm")["Processes"] or ()
+            if any("build-script" in word for words in processes for word in words):
+                return True
+    return False
 
 
 def expect_untouched(before: Container, here: Scripted, story: Sequence[str], judge: Judge) -> None:
@@ -273,7 +403,17 @@ def judge_move(
     """`status` says what the engine says, and a command that can be obeyed is obeyed."""
     stale = move in {ContainerEvent.DOCKERFILE_CHANGED, ContainerEvent.BASE_IMAGE_CHANGED}
     truth = judge_status(move.value, dev, story, judge, stale=stale)
-    if ran is None or move not in COMMANDS or move is ContainerEvent.STATUS:
+    if ran is None or move not in COMMANDS:
+        return
+    if move is ContainerEvent.STATUS:
+        said = dev.status()
+        row = Row("exit of status without --json", str(said["exit"]), str(ran.status))
+        judge(
+            "`status` does not end as `status --json` does.",
+            holds="current" not in said or not row.differs,
+            scenario=story,
+            rows=[row],
+        )
         return
     expected = {
         ContainerEvent.START: ("running",),

@@ -5,6 +5,7 @@ build takes it; nothing in the source tree changes but the declared outputs, whi
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.generated.source_trees import trees as odd_trees
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import Entry, File, Link
-from harness.running.scripted import DEV_CONTAINER, OUTPUTS, Scripted, scripted
+from harness.running.scripted import DEV_CONTAINER, OUTPUTS, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
 from properties.story import count
 
@@ -34,10 +35,18 @@ MAIN = """\
 fn main() {
     let data: &[u8] = include_bytes!("target/data.bin");
     let sum = data.iter().fold(7u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte as u64));
-    println!("{} {}", data.len(), sum);
+    let told = (option_env!("TOLD").unwrap_or("nothing"), cfg!(told));
+    println!("{} {} {} {}", data.len(), sum, told.0, told.1);
 }
 """
+CONFIGURATION = """\
+[build]
+rustflags = ["--cfg", "told"]
 
+[env]
+TOLD = "{}"
+"""
+"""A .cargo/config.toml by which the program is told a word."""
 
 LOCK = """\
 version = 3
@@ -48,12 +57,15 @@ version = "{version}"
 """
 
 
-def printed(data: bytes) -> str:
-    """Return what the project's binary prints for the data it was compiled with."""
+def printed(data: bytes, *, told: str = "") -> str:
+    """Return what the project's binary prints for the data it was compiled with.
+
+    It tells too what cargo was configured to tell it.
+    """
     total = 7
     for byte in data:
         total = (total * 31 + byte) % 2**64
-    return f"{len(data)} {total}"
+    return f"{len(data)} {total} {told or 'nothing'} {str(bool(told)).lower()}"
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +114,22 @@ def test_an_edit_that_hides_is_built(dev: Scripted, tally: Tally, judge: Judge) 
     """An edit that leaves size and date as they were, as a tool that copies with dates does."""
     with tally.scenario():
         judge_hidden(dev, judge=judge)
+
+
+def test_what_cargo_is_configured_to_do_holds_in_the_container(
+    dev: Scripted, tally: Tally, judge: Judge
+) -> None:
+    """A .cargo/config.toml is as much of the source as the manifest is."""
+    with tally.scenario():
+        judge_configured(dev, judge=judge)
+
+
+def test_what_is_run_in_the_container_is_run_as_the_caller(
+    dev: Scripted, tally: Tally, judge: Judge
+) -> None:
+    """What a command in the container writes is the caller's on a terminal, where it is without."""
+    with tally.scenario():
+        judge_commands(dev, judge=judge)
 
 
 def judge_trees(
@@ -168,6 +196,55 @@ def put_dated(dev: Scripted, path: str, content: bytes, date: int) -> None:
     dev.hand_over(dev.project / "src")
 
 
+def judge_configured(dev: Scripted, *, judge: Judge) -> None:
+    """Configure cargo and build; do it again without a lock file, where that builds at all."""
+    story = ["a project"]
+    configuration, lock = dev.project / ".cargo" / "config.toml", dev.project / "Cargo.lock"
+    content, fitting = (dev.project / DATA).read_bytes(), lock.read_bytes()
+    try:
+        for word in ("once", "twice"):
+            trees.put(dev.project, ".cargo/config.toml", File(CONFIGURATION.format(word).encode()))
+            dev.hand_over(configuration.parent)
+            story.append(f".cargo/config.toml tells {word!r}, dev build")
+            if word == "once":
+                judge_build(dev, content, story, judge, told=word)
+                lock.unlink()
+                continue
+            story[-1] = f"no Cargo.lock, {story[-1]}"
+            seen = dev.run(DEV_CONTAINER, "build")
+            count(f"status without a lock file: {seen.status}")
+            if seen.status == 0:
+                judge_output(dev, content, seen, story, judge, told=word)
+    finally:
+        shutil.rmtree(configuration.parent, ignore_errors=True)
+        lock.write_bytes(fitting)
+        dev.hand_over(dev.project)
+
+
+def judge_commands(dev: Scripted, *, judge: Judge) -> None:
+    """Let commands write in the source: each file is whose the first is; some let root do that."""
+    words = (str(dev.scripts / DEV_CONTAINER), "exec", "--", "touch")
+    calls: dict[str, tuple[str, ...]] = {"src/written": (*words, "src/written")}
+    if shutil.which("script") is not None:
+        typed = shlex.join((*words, "src/typed"))
+        calls["src/typed"] = ("script", "--quiet", "--return", "--command", typed, "/dev/null")
+    expected = None
+    for path, call in calls.items():
+        story = ["a project with a dev container", shlex.join(call)]
+        seen = dev.command(call)
+        file = dev.project / path
+        owner = str(file.lstat().st_uid) if file.exists() else "nobody: it is not there"
+        file.unlink(missing_ok=True)
+        expected = expected or ("0" if owner == "0" else str(dev.uid))
+        judge(
+            "What a command in the container wrote is not the caller's.",
+            holds=owner == expected,
+            scenario=story,
+            rows=[Row(f"{path}: owner", expected, owner)],
+            log=seen.log,
+        )
+
+
 def judge_lock(lock: str, dev: Scripted, *, judge: Judge) -> None:
     """Build with that lock file: whatever comes of it, the source tree is as it was."""
     file = dev.project / "Cargo.lock"
@@ -210,13 +287,18 @@ def judge_view(dev: Scripted, story: Sequence[str], judge: Judge) -> None:
     )
 
 
-def judge_build(dev: Scripted, content: bytes, story: Sequence[str], judge: Judge) -> None:
-    """The build takes what the host has now, and writes nothing but the declared outputs."""
-    before = sources(dev.project)
-    seen = dev.run(DEV_CONTAINER, "build")
-    judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
+def judge_output(
+    dev: Scripted,
+    content: bytes,
+    seen: ScriptRun,
+    story: Sequence[str],
+    judge: Judge,
+    *,
+    told: str = "",
+) -> None:
+    """The binary tells of what the host has now."""
     binary = dev.bench.subject.binary
-    row = Row(binary, printed(content), dev.printed(binary))
+    row = Row(binary, printed(content, told=told), dev.printed(binary))
     judge(
         "The build did not take what the host has.",
         holds=not row.differs,
@@ -224,6 +306,16 @@ def judge_build(dev: Scripted, content: bytes, story: Sequence[str], judge: Judg
         rows=[row],
         log=seen.log,
     )
+
+
+def judge_build(
+    dev: Scripted, content: bytes, story: Sequence[str], judge: Judge, *, told: str = ""
+) -> None:
+    """The build takes what the host has now, and writes nothing but the declared outputs."""
+    before = sources(dev.project)
+    seen = dev.run(DEV_CONTAINER, "build")
+    judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
+    judge_output(dev, content, seen, story, judge, told=told)
     rows = [Row(*words) for words in differences(before, sources(dev.project))]
     judge("The build changed the source tree.", holds=not rows, scenario=story, rows=rows)
     foreign = [

@@ -5,7 +5,7 @@ and both behave alike on the same event.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -13,16 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
+from harness.fitting import declared_arguments
 from harness.generated import edits
-from harness.generated.projects import UNOPTIMISED, Blueprint, render
+from harness.generated.projects import UNOPTIMISED, Blueprint, folder, render, root_source
 from harness.judging import elf
 from harness.judging.elf import Elf
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import EditClass
+from harness.model import EditClass, Entry, File
 from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Scripted, ScriptRun
 from harness.scenario import Bench
 from harness.strategies import Plan
+from harness.subject import Subject
 from properties.common import dev_truth, same_lines, scripts_in
 from properties.story import count
 
@@ -34,6 +36,17 @@ IMAGE_BUILD_CALL = re.compile(
     r"|compose (-\S+ ([^-\s]\S* )?)*?(build\b|((create|up) (.* )?|run (-\S+ )*)--build\b))"
 )
 """What docker is called with to build an image, whatever is shown of it."""
+ASKED = b"""fn main() {
+    print!("it is");
+    if cfg!(configured) {
+        print!(" configured");
+    }
+    if cfg!(feature = "extra") {
+        print!(" extra");
+    }
+    println!();
+}
+"""
 EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)
 
 
@@ -74,6 +87,75 @@ def test_each_mode_packages_what_it_built_itself_and_nothing_when_it_fails(
     start = strategies.plainest(bench.subject.shape, bench.subject.binary)
     with scripts_in(render(start).tree, bench, tally) as scripts:
         judge_mode(start, mode, scripts, judge=judge)
+
+
+def test_what_is_asked_of_cargo_holds_in_both_modes(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Flags of the call and of the project's configuration, with one binary and with two."""
+    with scripts_in(asking_project(bench.subject), bench, tally) as scripts:
+        judge_asked(scripts, judge=judge)
+
+
+def asking_project(subject: Subject) -> dict[str, Entry]:
+    """Return a project whose program tells what cargo was asked for."""
+    start = strategies.plainest(subject.shape, subject.binary)
+    tree, member = dict(render(start).tree), start.members[0]
+    manifest = tree[f"{folder(start, member)}Cargo.toml"]
+    assert isinstance(manifest, File)
+    wanted = manifest.content.replace(
+        b"[package]\n", f'[package]\ndefault-run = "{subject.binary}"\n'.encode()
+    )
+    return {
+        **tree,
+        f"{folder(start, member)}Cargo.toml": File(wanted + b"\n[features]\nextra = []\n"),
+        root_source(start, member): File(ASKED),
+        ".cargo/config.toml": File(b'[build]\nrustflags = ["--cfg", "configured"]\n'),
+    }
+
+
+def judge_asked(scripts: Scripted, *, judge: Judge) -> None:
+    """Build in dev mode, add a second binary, build in both modes: the answers are the same.
+
+    Only what a mode does with one binary is expected of it with two, and what dev does of prod
+    where the Dockerfile takes cargo's configuration along.
+    """
+    subject = scripts.bench.subject
+    start = strategies.plainest(subject.shape, subject.binary)
+    flags = {"CARGO_FLAGS": "--features extra"}
+    story = ["CARGO_FLAGS='--features extra' build-lambda.sh dev"]
+    one = asked(scripts, "dev", flags, story, judge)
+    rows = [Row("dev: configured", "configured", "configured" if "configured" in one else one)]
+    other = scripts.project / folder(start, start.members[0]) / "src" / "bin" / "other.rs"
+    other.parent.mkdir()
+    other.write_bytes(b'fn main() { println!("the other one"); }\n')
+    story.append("src/bin/other.rs added; default-run names the first; the same call")
+    rows.append(Row("dev, two binaries", one, asked(scripts, "dev", flags, story, judge)))
+    if subject.shape.vendored and "CARGO_FLAGS" in declared_arguments(subject.dockerfile):
+        story.append("CARGO_FLAGS='--features extra' build-lambda.sh prod")
+        rows.append(Row("prod", one, asked(scripts, "prod", flags, story, judge)))
+    judge(
+        "What was asked of cargo does not hold in every build.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        hint="Pass on CARGO_FLAGS whatever else is passed, and set no RUSTFLAGS: they take the "
+        "place of what the project configures.",
+    )
+
+
+def asked(
+    scripts: Scripted,
+    mode: str,
+    environment: Mapping[str, str],
+    story: Sequence[str],
+    judge: Judge,
+) -> str:
+    """Build in a mode; return what the package tells."""
+    seen = scripts.run(BUILD_LAMBDA, mode, environment=environment)
+    finding = f"`build-lambda.sh {mode}` failed."
+    judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
+    return scripts.programs(f"./{PACKAGE}")[0]
 
 
 def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) -> None:

@@ -4,8 +4,11 @@ before, with the same exit class and artifacts, and the optimised build did the 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import secrets
+import signal
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -33,11 +36,12 @@ from harness.judging.legacy import (
 from harness.judging.report import Row
 from harness.model import Entry, File
 from harness.process import host_cargo_works
+from harness.running import other_scripts
 from harness.running.scripted import BUILD_LAMBDA, OUTPUTS, Scripted, ScriptRun
 from harness.scenario import Bench
 from harness.strategies import plainest
 from harness.subject import Subject
-from properties.common import same_lines, scripts_in
+from properties.common import WITHIN, ctrl_c, same_lines, scripts_in, until
 from properties.story import count
 
 pytestmark = pytest.mark.property("P7")
@@ -51,8 +55,15 @@ WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "
 
 Facts = Mapping[str, tuple[object, ...]]
 FIRST_ANSWER = 999
+SLOW = b"fn main() { std::thread::sleep(std::time::Duration::from_secs(120)); }\n"
+"""A build script that is still running when it is looked for."""
+TEST = b"#[test]\nfn ends_as_it_is_told() {\n    assert!(%s);\n}\n"
+A_MOMENT = 10.0
+"""Seconds that a program may take to end when it is told to."""
 UNIX = 3
 """The system by which a zip says that it keeps modes (APPNOTE.TXT, 4.4.2.2)."""
+PRIVATE = 0o077
+"""An umask that leaves others nothing."""
 LONG_AGO = 1_000_000_000
 JUST_NOW = 3600
 _answers = itertools.count(FIRST_ANSWER + 1)
@@ -82,6 +93,7 @@ def invocations(
         words=tuple(draw(st.permutations(words))),
         cargo_flags=draw(st.sampled_from([None, None, *flags])),
         target_arch=draw(st.sampled_from([None, DEFAULT_TRIPLE])),
+        umask=draw(st.sampled_from([None, None, PRIVATE])),
     )
 
 
@@ -107,15 +119,17 @@ def test_what_chance_may_leave_out_is_kept_too(
 ) -> None:
     """A failed build says so and keeps the package; `--package-only` builds nothing, and packages
     what is packaged already where the zip is another's; what only looks removes nothing, and
-    `make clean` removes all.
+    `make clean` removes all. The project's path holds what a shell might take for its own.
     """
-    first = Invocation(words=("docker",), cargo_flags=next(iter(flags_for(bench.subject)), None))
+    flags = next(iter(flags_for(bench.subject)), None)
+    first = Invocation(words=("docker",), cargo_flags=flags, umask=PRIVATE)
     second = Invocation(words=("prod",) if fails else ("--package-only",))
     third = Invocation(words=("--package-only",) if fails else ("prod",))
     others = [Invocation(words=("-c", "--validate")), Invocation(("--validate",), engine=False)]
     if (bench.subject.scripts.parent / MAKEFILE).is_file():
         others.append(Invocation(target="clean"))
-    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+    tree, called = project(bench.subject, FIRST_ANSWER), f"a project's {secrets.token_hex(4)}"
+    with scripts_in(tree, bench, tally, called=called) as scripts:
         calls = (first, second, third, *others)
         judge_calls(calls, scripts, broken=fails, leftovers=not fails, judge=judge)
 
@@ -131,6 +145,138 @@ def test_a_lock_file_that_does_not_fit_is_left_alone(
     for method in ("docker", "native") if host_cargo_works() else ("docker",):
         with scripts_in(tree, bench, tally) as scripts:
             judge_lock(method, scripts, judge=judge)
+
+
+def test_an_interrupted_build_leaves_nothing_running_and_the_package_as_it_was(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Ctrl-C while the host's cargo builds; it reaches whatever that has started."""
+    if not host_cargo_works():
+        pytest.skip("this machine has no cargo")
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        judge_interrupted(scripts, judge=judge)
+
+
+def test_make_ends_as_what_it_runs_does(bench: Bench, tally: Tally, judge: Judge) -> None:
+    """A project's own tests pass, then fail: so do the targets that run them. The Makefile's path
+    may have a blank in it.
+    """
+    if not (bench.subject.scripts.parent / MAKEFILE).is_file() or not host_cargo_works():
+        pytest.skip("there is no Makefile beside the scripts, or no cargo")
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        judge_targets(scripts, judge=judge)
+        judge_make_elsewhere(scripts, judge=judge)
+
+
+def test_an_image_that_cannot_be_made_is_an_error(bench: Bench, tally: Tally, judge: Judge) -> None:
+    """Where `--image NAME` is known, the image is asked for as much as the package is."""
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        judge_no_image(scripts, judge=judge)
+
+
+def judge_interrupted(scripts: Scripted, *, judge: Judge) -> None:
+    """Package; then interrupt a build by the host's cargo that takes long."""
+    story = ["build-lambda.sh native"]
+    first = scripts.run(BUILD_LAMBDA, "native")
+    judge("It failed.", holds=first.status == 0, scenario=story, log=first.log)
+    before = artifacts(scripts.project)
+    script = Path(source_path(scripts.bench.subject)).parents[1] / "build.rs"
+    (scripts.project / script).write_bytes(SLOW)
+    story.append(f"{script} takes long, build-lambda.sh native, interrupted")
+    with scripts.beside(BUILD_LAMBDA, "native") as running:
+        begun = until(lambda: running.ended or bool(running_in(scripts.project)))
+        begun = begun and not running.ended
+        running.signal(ctrl_c())
+        until(lambda: running.ended)
+        gone = until(lambda: not running_in(scripts.project), within=A_MOMENT)
+        for pid in running_in(scripts.project):  # it holds the script's output open
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        end = running.wait(limit=WITHIN)
+    same = artifacts(scripts.project) == before
+    rows = [
+        Row("the build script ran", "True", str(begun)),
+        Row("exit status", "not 0", "not 0" if end.status else "0"),
+        Row("programs of the project that still run", "none", "none" if gone else "some"),
+        Row("package", "as it was", "as it was" if same else "another, or none"),
+    ]
+    judge(
+        "A build was interrupted, and left something behind.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        log=f"{end.out}{end.err}",
+    )
+
+
+def judge_targets(scripts: Scripted, *, judge: Judge) -> None:
+    """Call the targets that run the project's tests, with a test that passes and one that fails."""
+    source = scripts.project / source_path(scripts.bench.subject)
+    plain = source.read_bytes()
+    for passes in (True, False):
+        source.write_bytes(plain + TEST % str(passes).lower().encode())
+        for target in (t for t in ("test", "test-html") if has_target(t, scripts)):
+            count(f"make {target}")
+            story = [f"a project whose test {'passes' if passes else 'fails'}", f"make {target}"]
+            seen = scripts.command(make(target, scripts), environment={"CARGO_NET_OFFLINE": "true"})
+            row = Row("exit status", "0" if passes else "not 0", "not 0" if seen.status else "0")
+            judge(
+                "The target did not end as the tests did.",
+                holds=not row.differs,
+                scenario=story,
+                rows=[row],
+                log=seen.log,
+            )
+
+
+def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
+    """Copy the build to a folder with a blank in its name, and call what needs no build."""
+    home = scripts.project.parent / "a copy"
+    copied = other_scripts.mirror(scripts.scripts, scripts.workspace.dockerfile, home)
+    for target in ("help", "clean"):
+        words = ("make", "-f", str(copied.parent / MAKEFILE), target)
+        seen = scripts.command(words)
+        rows = [Row("exit status", "0", str(seen.status))]
+        rows += said_rows(expect(Invocation(target=target), State(None), binary=""), seen)
+        judge(
+            "The target cannot be called from a path with a blank in it.",
+            holds=same_lines(rows),
+            scenario=[" ".join(words)],
+            rows=rows,
+            log=seen.log,
+        )
+
+
+def judge_no_image(scripts: Scripted, *, judge: Judge) -> None:
+    """Ask for an image under a name that no image can have, where images can be asked for."""
+    asked = "--image" in scripts.run(BUILD_LAMBDA, "--help").out
+    count(f"--image is known: {asked}")
+    if not asked:
+        return
+    seen = scripts.run(BUILD_LAMBDA, "--image", "layerproof/no such name", "prod")
+    judge(
+        "There is no image, and yet all is said to be well.",
+        holds=seen.status != 0,
+        scenario=["build-lambda.sh --image 'layerproof/no such name' prod"],
+        rows=[Row("exit status", "not 0", "0" if seen.status == 0 else "not 0")],
+        log=seen.log,
+    )
+
+
+def has_target(target: str, scripts: Scripted) -> bool:
+    """Whether the Makefile has such a target."""
+    words = make(target, scripts)
+    return scripts.command((*words[:1], "--dry-run", *words[1:])).status == 0
+
+
+def running_in(folder: Path) -> list[int]:
+    """Return the processes whose program lies in a folder (Linux; elsewhere none is seen)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "exe").readlink().is_relative_to(folder.resolve()):
+                found.append(int(process.name))
+    return found
 
 
 def judge_lock(method: str, scripts: Scripted, *, judge: Judge) -> None:
@@ -258,11 +404,17 @@ def mark_compiling_stages(scripts: Scripted) -> None:
 
 def invoke(call: Invocation, scripts: Scripted) -> ScriptRun:
     """Make the call in the project's root."""
+    words = (str(scripts.scripts / BUILD_LAMBDA), *call.words)
     if call.target:
-        makefile = scripts.scripts.parent / MAKEFILE
-        words = ("make", "-f", str(makefile), call.target)
-        return scripts.command(words, environment=call.environment)
-    return scripts.run(BUILD_LAMBDA, *call.words, environment=call.environment)
+        words = make(call.target, scripts)
+    if call.umask is not None:
+        words = ("sh", "-c", f'umask {call.umask:03o}; exec "$@"', "sh", *words)
+    return scripts.command(words, environment=call.environment)
+
+
+def make(target: str, scripts: Scripted) -> tuple[str, ...]:
+    """Return the call of a target of the Makefile that lies beside the scripts."""
+    return ("make", "-f", str(scripts.scripts.parent / MAKEFILE), target)
 
 
 def artifacts(root: Path) -> dict[str, bytes]:

@@ -31,6 +31,7 @@
 # EXIT CODES: 0 done, 1 the build failed, 2 usage, 3 no engine or no container to be had, 130 interrupted
 
 # layerproof: sees files that change to an older date
+# layerproof: ends what an interrupted build runs
 
 set -Eeuo pipefail
 

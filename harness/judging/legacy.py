@@ -28,7 +28,7 @@ class ExitClass(enum.Enum):
 class Invocation:
     """One call: `target` is a make target, or None for `build-lambda.sh` with `words`.
 
-    Without `engine`, there is none in reach.
+    Without `engine`, there is none in reach. `umask` is what the call is made under.
     """
 
     words: tuple[str, ...] = ()
@@ -36,12 +36,14 @@ class Invocation:
     target_arch: str | None = None
     target: str | None = None
     engine: bool = True
+    umask: int | None = None
 
     def __repr__(self) -> str:
         """Show the call as it would be typed."""
         before = [f"{name}={value!r}" for name, value in self.environment.items() if value]
         call = ["make", self.target] if self.target else ["build-lambda.sh", *self.words]
-        return " ".join([*before, *call])
+        under = "" if self.umask is None else f"umask {self.umask:03o}; "
+        return under + " ".join([*before, *call])
 
     @property
     def environment(self) -> dict[str, str | None]:

@@ -86,15 +86,17 @@ def change_dockerfile(dev: Scripted) -> None:
 
 @contextlib.contextmanager
 def base_image_of_its_own(dev: Scripted) -> Iterator[None]:
-    """Give the build image a name that means it in this block alone, and so may be changed."""
+    """Give the build image a name that means it in this block alone, and so may be changed.
+
+    It has no tag: docker takes it for `latest`, and so has everybody to.
+    """
     image = dev.environment["DOCKER_IMAGE"]
     if image is None:
         yield
         return
     api = dev.bench.engine.client.api
-    repository, tag = "layerproof/base", dev.project.name.lower()
-    name = f"{repository}:{tag}"
-    api.tag(image, repository, tag)
+    name = f"layerproof/base-{dev.project.name.lower()}"
+    api.tag(image, name)
     dev.environment["DOCKER_IMAGE"] = name
     file = dev.workspace.dockerfile
     file.write_text(file.read_text().replace(image, name))

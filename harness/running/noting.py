@@ -2,6 +2,7 @@
 
 Two small programs stand in front of the real ones: `docker` on the PATH of a call that is noted,
 and buildx's plugin wherever the scripts look for it. Without a folder for notes they step aside.
+Another `docker` passes on everything but the wish for a container, which it refuses.
 """
 
 from __future__ import annotations
@@ -29,6 +30,21 @@ status=$?
 wait
 exit "$status"
 """
+NO_SPACE = "no space left on device"
+"""What an engine says that cannot make a container."""
+_REFUSING = """#!/bin/sh
+for word; do
+  case "$word" in
+    -* | container | compose) ;;
+    run | create | start | restart | up)
+      echo "Error response from daemon: {no_space}" >&2
+      exit 1
+      ;;
+    *) break ;;
+  esac
+done
+exec {real} "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +65,12 @@ def environment(folder: Path) -> Mapping[str, str]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     folder.chmod(0o777)  # whoever runs the script notes
-    docker = shutil.which("docker")
-    path = os.environ.get("PATH", os.defpath)
-    if docker is not None:
-        _write(folder / "bin" / "docker", Path(docker), _STAND_IN + _JUST_CALL)
-        path = f"{folder / 'bin'}{os.pathsep}{path}"
-    return {FOLDER: str(folder), "PATH": path}
+    return {FOLDER: str(folder), "PATH": _docker_first(folder / "bin", _STAND_IN + _JUST_CALL)}
+
+
+def refusing_containers(folder: Path) -> Mapping[str, str]:
+    """Return the environment of a call for which no container can be made or started."""
+    return {"PATH": _docker_first(folder, _REFUSING)}
 
 
 def read(folder: Path) -> Notes:
@@ -67,8 +83,18 @@ def read(folder: Path) -> Notes:
     )
 
 
+def _docker_first(folder: Path, text: str) -> str:
+    """Write the program that stands in front of docker; return the PATH on which it is found."""
+    docker, path = shutil.which("docker"), os.environ.get("PATH", os.defpath)
+    if docker is None:
+        return path
+    _write(folder / "docker", Path(docker), text)
+    return f"{folder}{os.pathsep}{path}"
+
+
 def _write(path: Path, real: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.format(folder=FOLDER, real=shlex.quote(str(real))))
+    words = {"folder": FOLDER, "real": shlex.quote(str(real)), "no_space": NO_SPACE}
+    path.write_text(text.format(**words))
     path.chmod(0o755)
     return path

@@ -37,6 +37,8 @@ EACH_PROGRAM = r'for path; do "$path" 2>&1; printf "\037%s\037" "$?"; done'
 """Runs programs in turn, each status between two separators after what the program wrote."""
 OLD_DATES = "# layerproof: sees files that change to an older date"
 """A line of dev-container.sh, where it promises more than cargo, which goes by dates, does."""
+ENDS_BUILDS = "# layerproof: ends what an interrupted build runs"
+"""The same, where it promises more than docker, whose client ends alone."""
 PLAIN_USER = 12345
 """Whom root calls the scripts as where files' owners matter: root's own show nothing."""
 
@@ -83,8 +85,10 @@ class Scripted:
             workspace.dockerfile.write_text(f"{parsed.text}\n{added}")
         self.scripts = self.bench.subject.scripts
         self.are_ours = self.scripts == SCRIPTS
-        declared = self.scripts / DEV_CONTAINER
-        self.sees_old_dates = declared.is_file() and OLD_DATES in declared.read_text()
+        file = self.scripts / DEV_CONTAINER
+        declared = file.read_text() if file.is_file() else ""
+        self.sees_old_dates = OLD_DATES in declared
+        self.ends_builds = ENDS_BUILDS in declared
         buildx = noting.stand_in_for_buildx(self.bench.engine.buildx, self.project.parent / "tools")
         self.environment = {**script_environment(workspace), "LAYERPROOF_BUILDX": str(buildx)}
         self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()

@@ -120,6 +120,8 @@ def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
             with contextlib.suppress(docker.errors.APIError):
                 client.api.remove_image(image["Id"], force=True)
                 removed += 1
+    if engine.kind is not Kind.PRIVATE:
+        removed += _remove_names(client, wanted)
     for volume in client.volumes.list(filters=only):
         if wanted(_label(volume.attrs)):
             with contextlib.suppress(docker.errors.APIError):
@@ -130,6 +132,19 @@ def _remove(engine: Engine, wanted: Callable[[str], bool]) -> int:
             with contextlib.suppress(docker.errors.APIError):
                 network.remove()
                 removed += 1
+    return removed
+
+
+def _remove_names(client: docker.DockerClient, wanted: Callable[[str], bool]) -> int:
+    """Remove the names of images in which a run's id stands; an image with others stays."""
+    removed = 0
+    for image in client.api.images():
+        for name in image["RepoTags"] or ():
+            run = _RUN.search(name)
+            if run is not None and wanted(run[0]):
+                with contextlib.suppress(docker.errors.APIError):
+                    client.api.remove_image(name)
+                    removed += 1
     return removed
 
 

@@ -70,3 +70,31 @@ def test_docker_on_the_path_of_a_noted_call_notes_and_calls_the_real_one(
     done = process.run(["docker", "info"], limit=30, env=process.environment(given))
     assert done.out == "docker info\n"
     assert noting.read(tmp_path / "notes").calls == ("info ",)
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["run", "--rm", "image"], True),
+        (["create", "image"], True),
+        (["--debug", "container", "create", "image"], True),
+        (["start", "name"], True),
+        (["compose", "up", "--detach"], True),
+        (["volume", "create", "name"], False),
+        (["buildx", "build", "."], False),
+        (["exec", "name", "run"], False),
+        ([], False),
+    ],
+)
+def test_only_the_wish_for_a_container_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], refused: bool
+) -> None:
+    real = tmp_path / "real" / "docker"
+    real.parent.mkdir()
+    real.write_text('#!/bin/sh\necho "docker $*"\n')
+    real.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{real.parent}:/usr/bin:/bin")
+    given = dict(noting.refusing_containers(tmp_path / "refusing"))
+    done = process.run(["docker", *words], limit=30, env=process.environment(given))
+    assert (done.status, noting.NO_SPACE in done.err) == ((1, True) if refused else (0, False))
+    assert done.out == ("" if refused else f"docker {' '.join(words)}\n")

@@ -62,6 +62,7 @@ def of_scripts() -> list[Regression]:
                     words=tuple(call["words"]),
                     cargo_flags=call.get("cargo-flags"),
                     engine=call.get("engine", True),
+                    umask=call.get("umask"),
                 )
                 for call in record.get("calls", ())
             ),

@@ -20,6 +20,7 @@ from harness.judging.judge import Judge
 from harness.judging.legacy import Invocation
 from harness.judging.report import PropertyViolation
 from harness.model import EditClass, File
+from harness.process import host_cargo_works
 from harness.running.container_events import ContainerEvent
 from harness.running.scripted import scripted
 from harness.scenario import Bench
@@ -38,6 +39,10 @@ BROKEN = regressions.of_scripts()
 GOOD = sorted((regressions.ROOT / "fixtures/dockerfiles/good").glob("*.Dockerfile"))
 PLAIN = regressions.ROOT / "fixtures" / "scripts" / "plain"
 AT_ONCE, APART = "two dev builds at once", "two checkouts"
+NO_CONTAINER, INTERRUPTED = "no container can be had", "a build is interrupted"
+TARGETS = "make runs the tests"
+"""Scenarios that are no moves of a dev container and no calls of the legacy interface."""
+SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED, TARGETS}
 PROJECT = Blueprint(
     members=(Member("app", answer=7, binaries=("app",), uses=("alpha",)),),
     dependencies=(Dependency("alpha"),),
@@ -97,20 +102,26 @@ def check_p2(bench: Bench, broken: Regression | None) -> None:
 
 
 def check_p3(bench: Bench, broken: Regression | None) -> None:
-    named = [move for move in broken.moves if move not in {AT_ONCE, APART}] if broken else ()
+    asked = set(broken.moves) if broken else {NO_CONTAINER, INTERRUPTED, APART}
+    named = [move for move in broken.moves if move not in SCENARIOS] if broken else ()
     moves: Sequence[ContainerEvent] = [ContainerEvent(move) for move in named] if broken else MOVES
     judge = judge_of("P3", bench)
     with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
-        if broken is not None and AT_ONCE in broken.moves:
+        if NO_CONTAINER in asked:
+            p3.judge_fallback(PROJECT, dev, judge=judge)
+        if INTERRUPTED in asked:
+            p3.judge_interrupted(PROJECT, dev, judge=judge)
+        if AT_ONCE in asked:
             p3.judge_two_at_once(PROJECT, dev, built=True, judge=judge)
-        elif moves:
+        if moves:
             p3.judge_moves(PROJECT, moves, dev, built=True, judge=judge)
-    if broken is None or APART in broken.moves:
+    if APART in asked:
         with (
             bench.workspace(render(PROJECT).tree) as one,
             bench.workspace(render(PROJECT).tree, called=one.context.name) as two,
             scripted(one) as here,
             scripted(two) as there,
+            p3.one_repository(bench.root),
         ):
             p3.judge_two_checkouts((PROJECT, here), (PROJECT, there), judge=judge)
 
@@ -125,6 +136,8 @@ def check_p4(bench: Bench, broken: Regression | None) -> None:
         p4.judge_lock(p4.LOCK.format(name="app", version="0.0.9"), dev, judge=judge)
         p4.judge_made_anew(dev, judge=judge)
         p4.judge_hidden(dev, judge=judge)
+        p4.judge_configured(dev, judge=judge)
+        p4.judge_commands(dev, judge=judge)
 
 
 def check_p6(bench: Bench, broken: Regression | None) -> None:
@@ -145,6 +158,15 @@ def check_p7(bench: Bench, broken: Regression | None) -> None:
             leftovers=broken is None or broken.leftovers,
             judge=judge_of("P7", bench),
         )
+    asked = set(broken.moves) if broken else {INTERRUPTED, TARGETS}
+    if not host_cargo_works():
+        return
+    if INTERRUPTED in asked:
+        with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+            p7.judge_interrupted(scripts, judge=judge_of("P7", bench))
+    if TARGETS in asked:
+        with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+            p7.judge_targets(scripts, judge=judge_of("P7", bench))
 
 
 CHECKS: dict[str, Callable[[Bench, Regression | None], None]] = {

@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import docker
 import pytest
 
 from harness import process
-from harness.engine import Engine
+from harness.engine import Engine, Kind
 from harness.running import sweep
 from harness.running.sweep import new_run_id
 from harness.scenario import Bench
@@ -65,6 +66,24 @@ def test_what_a_dead_run_left_is_removed_and_what_lives_stays(engine: Engine, be
         sweep.own(engine)
     with pytest.raises(docker.errors.NotFound):
         engine.client.containers.get(living)
+
+
+def test_a_name_that_a_dead_run_gave_an_image_goes_and_the_image_stays(
+    engine: Engine, bench: Bench
+) -> None:
+    image, repository = image_of(bench), "layerproof/base"
+    api = engine.client.api
+    dead, alive = (f"context-{run}-1" for run in (dead_run(), new_run_id()))
+    for tag in (dead, alive):
+        api.tag(image, repository, tag)
+    try:
+        sweep.abandoned(replace(engine, kind=Kind.FOUND))
+        named = engine.client.images.get(image).tags
+        assert f"{repository}:{dead}" not in named
+        assert f"{repository}:{alive}" in named
+    finally:
+        api.remove_image(f"{repository}:{alive}")
+    assert engine.client.images.get(image)
 
 
 def test_a_run_that_was_killed_leaves_nothing_after_the_next_sweep(engine: Engine) -> None:
