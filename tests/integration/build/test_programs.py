@@ -151,3 +151,25 @@ def test_where_fingerprints_have_hashes_of_their_own_those_of_used_packages_stay
     assert used(programs, tmp_path, ".fingerprint", *apart) == [*apart[:3], "no-hash"]
     equal = (f"foo-sys-{A}", f"foo-sys-{B}", f"foo-sys-{C}", f"app-{C}")
     assert used(programs, tmp_path, ".fingerprint", *equal) == list(equal[:2])
+
+
+@pytest.mark.parametrize(
+    ("version", "flags", "newer"),
+    [
+        ("GLIBC_2.2.5", "none", False),
+        ("GLIBC_2.9", "none", False),
+        ("GLIBC_2.34", "none", False),
+        ("GLIBC_2.35", "none", True),
+        ("GLIBC_3.0", "none", True),
+        ("GLIBC_2.39", "WEAK", False),
+        ("GLIBC_ABI_DT_RELR", "none", True),
+        ("GLIBC_PRIVATE", "none", False),
+    ],
+)
+def test_versions_of_glibc_are_compared_part_by_part(
+    programs: Path, version: str, flags: str, newer: bool
+) -> None:
+    line = f"  0x0010:   Name: {version}  Flags: {flags}  Version: 4\n"
+    words = ("awk", "-v", "max=2.34", "-f", str(programs / "glibc.awk"))
+    found = process.run(words, limit=20, stdin=line.encode()).check("comparing")
+    assert found.out.splitlines() == ([version] if newer else [])
