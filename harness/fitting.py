@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -122,7 +122,7 @@ def _shape(parsed: Dockerfile, binary: str) -> Shape:
     reached = list(_context_sources(parsed, used=True))
     early = list(_context_sources(parsed, until=max(compiled), used=True)) if compiled else reached
     if any(_is_whole(source) for source in early):
-        return Shape()
+        return Shape(vendored=not compiled or _vendored_arrives(parsed, compiled))
     whole = any(_is_whole(source) for source in reached)
     members = listed_members(parsed)
     making = run_texts(parsed)
@@ -150,6 +150,27 @@ def _shape(parsed: Dockerfile, binary: str) -> Shape:
         members=members,
         programs=tuple(place for place in members if f"{place}/src/main.rs" in making),
     )
+
+
+def _vendored_arrives(parsed: Dockerfile, compiled: Collection[int]) -> bool:
+    """Whether crates in the project are where dependencies are compiled, on one of these lines.
+
+    The whole context is there in the stage itself or one that it needs, which runs nothing; or a
+    script picks of it what is needed, and speaks of such crates.
+    """
+    graph = stagegraph.of(parsed)
+    compiling = [s.index for s in parsed.stages if any(i.line in compiled for i in s.instructions)]
+    below = {index for stage in compiling for index in graph.chain(stage)}
+    needed = {index for stage in compiling for index in graph.reached_from(stage)}
+    lines = {
+        instruction.line
+        for index in needed
+        for instruction in parsed.stages[index].instructions
+        if index in below or all(i.keyword != "RUN" for i in parsed.stages[index].instructions)
+    }
+    sources = _context_sources(parsed, until=max(compiled), used=True, of=lines)
+    spoken_of = re.search(r"vendor|directory", run_texts(parsed)) is not None
+    return spoken_of or any(map(_is_whole, sources))
 
 
 def member_folders(sources: Iterable[str]) -> list[str]:
@@ -349,15 +370,22 @@ def declared_arguments(parsed: Dockerfile) -> frozenset[str]:
 
 
 def _context_sources(
-    parsed: Dockerfile, *, until: int | None = None, used: bool = False
+    parsed: Dockerfile,
+    *,
+    until: int | None = None,
+    used: bool = False,
+    of: Collection[int] | None = None,
 ) -> Iterator[str]:
     """Yield what instructions take from the build context, those after line `until` left out.
 
-    With `used`, what is mounted only to be looked into is left out too.
+    With `used`, what is mounted only to be looked into is left out too; with `of`, what
+    instructions on other lines take.
     """
     for instruction in (i for stage in parsed.stages for i in stage.instructions):
         if until is not None and instruction.line > until:
             return
+        if of is not None and instruction.line not in of:
+            continue
         if instruction.keyword in {"COPY", "ADD"} and instruction.flag("from") is None:
             yield from map(_from_root, instructions.transfer_of(instruction).sources)
         elif instruction.keyword == "RUN":

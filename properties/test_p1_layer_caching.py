@@ -45,6 +45,8 @@ from properties.story import (
 )
 
 pytestmark = pytest.mark.property("P1")
+RUNTIME = "runtime"
+"""The stage whose image scripts load under a name, where they do that."""
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
 
 
@@ -107,7 +109,7 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     parsed, given = under_test.dockerfile, under_test.roles
     places = foundation(parsed, given) | dependencies(parsed, given)
     expect_kept(among(script_build(scripts, story, judge), places), story, judge)
-    if "--image" in scripts.run(BUILD_LAMBDA, "--help").out:
+    if parsed.stage(RUNTIME) and "--image" in scripts.run(BUILD_LAMBDA, "--help").out:
         judge_image(scripts, story, judge=judge)
 
 

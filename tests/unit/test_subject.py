@@ -69,6 +69,10 @@ def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
     )
     assert planned != late
     assert fitting.shape(dockerfile.parse(planned)) == Shape()
+    picked = planned.replace("COPY . /all", "COPY . /\nRUN cp --parents -t /all **/Cargo.toml")
+    assert fitting.shape(dockerfile.parse(picked)) == Shape(vendored=False)
+    speaks = picked.replace("**/Cargo.toml", "**/Cargo.toml vendor")
+    assert fitting.shape(dockerfile.parse(speaks)) == Shape()
 
 
 def test_a_toolchain_file_that_is_never_reached_is_not_drawn() -> None:
