@@ -57,10 +57,14 @@ def _takes_glibc(step: Step) -> bool:
 def _asks_loader(step: Step) -> bool:
     """Return whether a step goes by what `ldd` says, as one does that takes libraries along."""
     return any(
-        (command.program == "ldd" and command.after == "|")
+        (command.program == "ldd" and (command.after == "|" or any(map(_is_file, command.written))))
         or any("$(ldd " in word or "`ldd " in word for word in command.words)
         for command in step.commands
     )
+
+
+def _is_file(written: str) -> bool:
+    return not written.startswith(("&", "/dev/"))
 
 
 def _glibc_too_new(facts: Facts) -> Found:

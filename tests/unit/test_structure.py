@@ -162,6 +162,13 @@ QUIET = [
     " && mkdir /root_of && ldd target/release/app | xargs -I {} cp --parents {} /root_of\n"
     "FROM scratch\nCOPY --from=b /root_of/ /\nCOPY --from=b /app/target/release/app /app\n"
     "USER 1\nENTRYPOINT [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.lock ./\n"
+    "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build --release\n"
+    "COPY src src\nRUN touch src/main.rs && cargo build --release && mkdir /root_of \\\n"
+    " && ldd target/release/app >/tmp/needed \\\n"
+    " && for l in $(grep -o '/[^ ]*' /tmp/needed); do cp -L --parents \"$l\" /root_of; done\n"
+    "FROM scratch\nCOPY --from=b /root_of/ /\nCOPY --from=b /app/target/release/app /app\n"
+    "USER 1\nENTRYPOINT [\"/app\"]\n",
     "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY . .\n"
     "RUN --mount=type=cache,target=/app/target,sharing=locked bash -euo pipefail <<'EOF'\n"
     "cargo build --release | tee log\ncp target/release/app /app.bin\nEOF\n"
