@@ -369,6 +369,21 @@ def declared_arguments(parsed: Dockerfile) -> frozenset[str]:
     )
 
 
+def compiler_flags(parsed: Dockerfile) -> str:
+    """Return the flags that a stage gives the compiler by ENV, as written; empty where none does.
+
+    They hold in a container that is made from it too, and take the place of those that the project
+    configures (cargo's `build.rustflags`).
+    """
+    environments = (i for s in parsed.stages for i in s.instructions if i.keyword == "ENV")
+    return " ".join(
+        value or ""
+        for instruction in environments
+        for name, value in instructions.assignments(instruction, escape=parsed.escape)
+        if name.endswith("RUSTFLAGS")
+    )
+
+
 def _context_sources(
     parsed: Dockerfile,
     *,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
-from harness.fitting import declared_arguments
+from harness.fitting import compiler_flags, declared_arguments
 from harness.generated import edits
 from harness.generated.projects import UNOPTIMISED, Blueprint, folder, render, root_source
 from harness.judging import elf
@@ -125,7 +125,10 @@ def judge_asked(scripts: Scripted, *, judge: Judge) -> None:
     flags = {"CARGO_FLAGS": "--features extra"}
     story = ["CARGO_FLAGS='--features extra' build-lambda.sh dev"]
     one = asked(scripts, "dev", flags, story, judge)
-    rows = [Row("dev: configured", "configured", "configured" if "configured" in one else one)]
+    rows = []
+    if not compiler_flags(subject.dockerfile):  # they take the place of the configured ones
+        row = Row("dev: configured", "configured", "configured" if "configured" in one else one)
+        rows.append(row)
     other = scripts.project / folder(start, start.members[0]) / "src" / "bin" / "other.rs"
     other.parent.mkdir()
     other.write_bytes(b'fn main() { println!("the other one"); }\n')
@@ -223,7 +226,8 @@ def judge_plan(plan: Plan[Blueprint], scripts: Scripted, *, judge: Judge) -> Non
     dev = package(scripts, step.after, "debug")
     prod_run, prod = call(scripts, "prod", story, judge), package(scripts, step.after, "release")
     judge_work(plan.start, dev_run, prod_run, story, judge)
-    judge_packages(dev, prod, story, judge)
+    stripped = "strip" in compiler_flags(scripts.bench.subject.dockerfile)
+    judge_packages(dev, prod, story, judge, stripped=stripped)
     judge_answers(step.after, dev, prod, story, judge)
 
 
@@ -276,15 +280,20 @@ def judge_work(
     )
 
 
-def judge_packages(dev: Package, prod: Package, story: Sequence[str], judge: Judge) -> None:
-    """Prod's package is smaller, optimised and stripped; dev's is there to debug."""
+def judge_packages(
+    dev: Package, prod: Package, story: Sequence[str], judge: Judge, *, stripped: bool
+) -> None:
+    """Prod's package is smaller, optimised and stripped; dev's is there to debug.
+
+    Where the Dockerfile has every compiler strip (`stripped`), dev's cannot be.
+    """
     smaller = prod.zipped < dev.zipped and prod.size < dev.size
     sizes = f"{prod.size} of {dev.size} bytes, zipped {prod.zipped} of {dev.zipped}"
     rows = [
         Row("prod's package against dev's", "smaller", "smaller" if smaller else sizes),
         Row("prod: optimised", "True", str(prod.optimised)),
         Row("prod: symbols or debug information", "none", left_in(prod.facts)),
-        Row("dev: debug information", "there", "there" if is_debuggable(dev) else "none"),
+        *(() if stripped else (debug_row(dev),)),
         Row("prod: debug assertions", "False", str("checked=true" in prod.printed)),
         Row("dev: debug assertions", "True", str("checked=true" in dev.printed)),
     ]
@@ -322,6 +331,7 @@ def left_in(facts: Elf | None) -> str:
     return "some" if facts.debug_info or facts.symbols else "none"
 
 
-def is_debuggable(package: Package) -> bool:
-    """Whether the binary can be debugged by line."""
-    return package.facts is not None and package.facts.debug_info
+def debug_row(package: Package) -> Row:
+    """Expect a binary that can be debugged by line."""
+    there = package.facts is not None and package.facts.debug_info
+    return Row("dev: debug information", "there", "there" if there else "none")

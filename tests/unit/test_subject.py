@@ -60,6 +60,19 @@ def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
     assert fitting.shape(dockerfile.parse(bound)) == Shape()
 
 
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("ENV PATH=/a", ""),
+        ('ENV RUSTFLAGS="-C strip=symbols" OTHER=b', '"-C strip=symbols"'),
+        ("ENV CARGO_BUILD_RUSTFLAGS -Copt-level=3", "-Copt-level=3"),
+        ("ARG RUSTFLAGS=-Cstrip=symbols", ""),
+    ],
+)
+def test_flags_that_hold_in_a_container_are_those_of_the_environment(text: str, flags: str) -> None:
+    assert fitting.compiler_flags(dockerfile.parse(f"FROM rust\n{text}\n")) == flags
+
+
 def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
     late = STUB.replace("COPY src ./src", "COPY . .")
     assert fitting.shape(dockerfile.parse(late)) == Shape(workspace=False, vendored=False)
