@@ -39,6 +39,8 @@ from harness.running import bases, builder, images, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60
+EPOCH = "SOURCE_DATE_EPOCH"
+"""A moment that engines and tools read too: seconds since 1970 (reproducible-builds.org)."""
 CACHE_ARGUMENT = "CACHE_ID"
 """What names the part of a cache mount that a build uses (docs/dockerfile.md)."""
 DID_NOT_RUN = "(the container did not "
@@ -168,7 +170,7 @@ class Workspace:
             target=target or self.options.target,
             no_cache=no_cache,
             secrets=self.options.secrets if secrets is None else secrets,
-            build_args={**given, **dict.fromkeys(volatile, f"state-{state}")},
+            build_args={**given, **{name: _of_state(name, state or 0) for name in volatile}},
         )
         self._states.append(self._state(options))
         observation = builder.build(
@@ -390,3 +392,8 @@ def expect_project_to_build(bench: Bench) -> None:
             context=[f"| {line}" for line in log[-LOG_TAIL_LINES:]],
             hint="no property can be judged before the project builds as it is",
         )
+
+
+def _of_state(name: str, state: int) -> str:
+    """Return what an argument that stands for a commit or a moment is in a state of the project."""
+    return str(1_700_000_000 + state) if name == EPOCH else f"state-{state}"

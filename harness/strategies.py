@@ -177,8 +177,8 @@ def richest(shape: Shape, binary: str) -> Blueprint:
 def each_file_in_turn(start: S) -> Plan[S]:
     """Return the plan that changes each kind of source, goes back, and changes what is no source.
 
-    Sources get the date of a restored file, so that whoever goes by dates overlooks them. Then the
-    lock file changes alone, and the toolchain file.
+    Sources get the date of a restored file, so that whoever goes by dates overlooks them. Then a
+    file that nothing compiles changes alone, the lock file, and the toolchain file.
     """
     states, steps = [start], []
     for edit_class, choice in (
@@ -191,7 +191,7 @@ def each_file_in_turn(start: S) -> Plan[S]:
         states += [after for _, after in made]
     edit, after = _back(states[-1], start)
     steps.append(Step(edit, after, old=True, back_to=0))
-    for edit_class in (EditClass.LOCK, EditClass.TOOLCHAIN):
+    for edit_class in (EditClass.README, EditClass.LOCK, EditClass.TOOLCHAIN):
         for edit, after in _changes(edit_class, steps[-1].after)[:1]:
             steps.append(Step(edit, after))
     return Plan(start, tuple(steps))

@@ -21,6 +21,7 @@ from harness.model import BuildObservation, EditClass
 from harness.scenario import DID_NOT_RUN, Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
+    OTHER_EDITS,
     SOURCE_EDITS,
     Plan,
     State,
@@ -42,7 +43,7 @@ from properties.story import (
 )
 
 pytestmark = pytest.mark.property("P5")
-EDITS = (*SOURCE_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
+EDITS = (*SOURCE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
 DEMANDING = frozenset(
     {
         EditClass.DEPENDENCY_ADD,
@@ -92,7 +93,7 @@ def test_each_file_that_counts_is_seen_whatever_its_date(
     project_bench: Bench, subject: Subject, tally: Tally, judge: Judge
 ) -> None:
     """Program, library and build script in turn, each as old as a restored file; then all back,
-    and lock and toolchain file by themselves.
+    and a README, the lock file and the toolchain file by themselves.
     """
     start = checkout_of(subject) or richest(subject.shape, subject.binary)
     plan = each_file_in_turn(start)
@@ -165,7 +166,7 @@ def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None
 
 def is_of_source(step: Step[State]) -> bool:
     """Whether an edit leaves all that dependencies depend on as it was."""
-    return step.edit.edit_class in SOURCE_EDITS
+    return step.edit.edit_class in {*SOURCE_EDITS, *OTHER_EDITS}
 
 
 def expect_rebuilt(

@@ -24,7 +24,7 @@ from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan, State, tree_of
 from harness.structure import checks as structure
-from harness.structure.safety import SECRET_NAME
+from harness.structure.safety import SECRET_NAME, SECRET_URL
 from harness.subject import Subject
 from properties.story import any_plan, count, expect_success
 
@@ -34,7 +34,7 @@ SECRET = "layerproof-secret-6f0d3b8e1a94"  # noqa: S105 - known to nobody's regi
 """The same in all builds: a secret is no part of a step's key, so that one of another build may lie
 in a layer that is reused.
 """
-UNABLE_TO_START = {"libc-missing", "glibc-too-new", "other-processor"}
+UNABLE_TO_START = {"libc-missing", "libgcc-missing", "glibc-too-new", "other-processor"}
 """Rules of the structure checks that go by what is known of well-known images."""
 COLD_SHARE = 10
 """One of so many scenarios is also built twice from nothing, which costs three times as much."""
@@ -141,6 +141,8 @@ def with_secrets(workspace: Workspace) -> BuildObservation:
     secrets = {**workspace.options.secrets, "cargo-credentials": str(file)}
     taken = declared_arguments(workspace.bench.subject.dockerfile)
     arguments = {name: SECRET for name in sorted(taken) if SECRET_NAME.search(name)}
+    services = {name: f"postgres://app:{SECRET}@db/app" for name in taken if SECRET_URL.match(name)}
+    arguments |= services
     given = {**arguments, **workspace.options.build_args}
     return workspace.build(secrets=secrets, build_args=given)
 

@@ -17,6 +17,7 @@ COMMITS: Final = (
     r"(.*_)?(BUILD|COMMIT|GIT|GITHUB|VCS|SOURCE|CI)_?(SHORT_)?"
     r"(DATE|TIME|TIMESTAMP|SHA|SHA1|HASH|REF|REV|REVISION|COMMIT|ID|NUMBER|NUM)"
     r"|DATE|TIMESTAMP|COMMIT|REVISION|CACHE_?BUST(ER)?|CODEBUILD_RESOLVED_SOURCE_VERSION"
+    r"|SOURCE_DATE_EPOCH"
 )
 """Names of arguments that stand for a commit or the moment of a build, whatever their value is."""
 _VOLATILE: Final = re.compile(

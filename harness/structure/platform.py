@@ -10,6 +10,9 @@ from harness.structure.rules import Facts, Found, Rule
 from harness.structure.stagegraph import Step
 
 _NO_GLIBC: Final = re.compile(r"scratch|.*distroless/static.*|(.*/)?(alpine|busybox:musl)([:@].*)?")
+_NO_LIBGCC: Final = re.compile(
+    r".*distroless/base(-nossl)?(-debian\d+)?([:@].*)?|(.*/)?busybox:(.*-)?glibc.*"
+)
 _NEW_GLIBC: Final = re.compile(
     r"(.*/)?(rust:(?!.*(alpine|bullseye|buster)).*|(debian|ubuntu):(bookworm|trixie|12|13|22|24).*)"
 )
@@ -19,12 +22,25 @@ _OLD_GLIBC: Final = re.compile(
     r"|.*distroless/.*debian1[01].*"
 )
 _GLIBC: Final = re.compile(r".*/(ld-linux|libc\.so).*|/(usr/)?lib(64|/[\w-]+-linux-gnu)?/?")
+_LIBGCC: Final = re.compile(r".*/libgcc_s\.so.*|/(usr/)?lib(64|/[\w-]+-linux-gnu)?/?")
 _PROCESSORS: Final = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "amd64", "amd64": "amd64"}
+_NEEDS_NONE: Final = r"musl|crt-static|static-libgcc|target=\S*\$|CARGO_BUILD_TARGET"
 _PROCESSOR: Final = re.compile(r"aarch64|arm64|x86[_-]64|amd64")
 
 
 def _wrong_libc(facts: Facts) -> Found:
     """A binary for glibc goes into an image that has none."""
+    yield from _lacking(facts, _NO_GLIBC, _GLIBC, "glibc, and {} compiles for it")
+
+
+def _no_libgcc(facts: Facts) -> Found:
+    """A binary for glibc is linked with gcc's library too, which unwinds panics."""
+    words = "libgcc_s, and what {} compiles is linked with it"
+    yield from _lacking(facts, _NO_LIBGCC, _LIBGCC, words)
+
+
+def _lacking(facts: Facts, images: re.Pattern[str], library: re.Pattern[str], words: str) -> Found:
+    """A binary for glibc goes into one of these images, and the library does not come along."""
     if facts.main is None or facts.runtime is None or facts.one_stage:
         return
     if facts.graph.is_export(facts.runtime):
@@ -32,26 +48,27 @@ def _wrong_libc(facts: Facts) -> Found:
     base = facts.graph.base_image(facts.main)
     image = facts.graph.base_image(facts.runtime)
     compiles_for_glibc = re.match(r"(.*/)?rust:", base) and "alpine" not in base
-    if not compiles_for_glibc or not _NO_GLIBC.fullmatch(image):
+    if not compiles_for_glibc or not images.fullmatch(image):
         return
     calls = [call for step in facts.builds for call in step.compiled]
     settings = " ".join(f"{k}={v}" for call in calls for k, v in call.settings.items())
     needed = facts.graph.reached_from(facts.runtime)
     steps = [step for stage in needed for step in facts.graph.steps[stage]]
-    if any(map(_takes_glibc, facts.shipping)) or any(map(_asks_loader, steps)):
+    taken = any(_takes(step, library) for step in facts.shipping)
+    if taken or any(map(_asks_loader, steps)):
         return
-    if calls and not re.search(r"musl|crt-static|target=\S*\$|CARGO_BUILD_TARGET", settings):
+    if calls and not re.search(_NEEDS_NONE, settings):
         yield (
             facts.dockerfile.stages[facts.runtime].line,
-            f"{image} has no glibc, and {base} compiles for it",
+            f"{image} has no {words.format(base)}",
         )
 
 
-def _takes_glibc(step: Step) -> bool:
-    """Return whether a step copies the loader, libc, or the directory of both."""
+def _takes(step: Step, library: re.Pattern[str]) -> bool:
+    """Return whether a step copies the library, or the directory that it lies in."""
     if step.instruction.keyword != "COPY":
         return False
-    return any(map(_GLIBC.fullmatch, instructions.transfer_of(step.instruction).sources))
+    return any(map(library.fullmatch, instructions.transfer_of(step.instruction).sources))
 
 
 def _asks_loader(step: Step) -> bool:
@@ -121,6 +138,13 @@ RULES: Final = (
         "Compile for musl (--target x86_64-unknown-linux-musl), or ship in an image with glibc.",
         'FROM rust:1.85 AS build\n…\nFROM scratch\nENTRYPOINT ["/app"]',
         _wrong_libc,
+    ),
+    Rule(
+        "libgcc-missing",
+        "`libgcc_s.so.1: cannot open shared object file`: the binary does not start.",
+        "Ship in distroless/cc, copy the library along, or compile for musl.",
+        "FROM rust:1.85 AS build\n…\nFROM gcr.io/distroless/base-debian12",
+        _no_libgcc,
     ),
     Rule(
         "glibc-too-new",

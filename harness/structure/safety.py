@@ -18,6 +18,12 @@ SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 """Names of variables that hold a secret, and do not merely say where it is or how long it lasts."""
+SECRET_URL: Final = re.compile(
+    r"(.*_)?(AMQP|BROKER|DATABASE|DB|MONGO(DB)?|MYSQL|PG|POSTGRES(QL)?|RABBITMQ|REDIS)_?(DSN|UR[IL])"
+    r"|DSN|(.*_)?CONNECTION_STRING",
+    re.IGNORECASE,
+)
+"""Names of variables that hold the address of a service, and often the password for it."""
 _SECRET_FILE: Final = re.compile(
     r"(.*/)?(\.env(\..+)?|id_(rsa|ed25519|ecdsa)|\.npmrc|\.netrc|\.git-credentials|credentials(\.toml)?"
     r"|\.aws|\.ssh|.*\.pem|.*\.key)/?"

@@ -295,7 +295,9 @@ def test_a_folder_that_is_copied_into_an_image_of_lambda_holds_its_program() -> 
     assert fitting.program_of(dockerfile.parse(moved)) == "/var/runtime/bootstrap"
 
 
-@pytest.mark.parametrize("name", ["GITHUB_SHA", "CI_COMMIT_SHORT_SHA", "GIT_SHA", "BUILD_DATE"])
+@pytest.mark.parametrize(
+    "name", ["GITHUB_SHA", "CI_COMMIT_SHORT_SHA", "GIT_SHA", "BUILD_DATE", "SOURCE_DATE_EPOCH"]
+)
 def test_an_argument_that_stands_for_a_commit_is_known_by_its_name(name: str) -> None:
     assert subject.volatile(dockerfile.parse(f"FROM rust\nARG {name}=\n")) == (name,)
 
