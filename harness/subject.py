@@ -17,6 +17,7 @@ from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
 from harness.model import BuildOptions, Dockerfile, Stage, Tree
 from harness.parsing import dockerignore, expansion, instructions
+from harness.parsing.dockerignore import Ignore
 from harness.structure import layers
 
 NOTHING_SAID = Config()
@@ -129,6 +130,18 @@ def describe(
         ),
         required={} if project is not None else fitting.required(parsed),
     )
+
+
+def ignored(under_test: Subject) -> Ignore | None:
+    """Return what the ignore file keeps from the build; None where there is no such file.
+
+    The Dockerfile's own goes before that of the project.
+    """
+    text = under_test.ignore
+    if text is None and under_test.project is not None:
+        file = under_test.project / ".dockerignore"
+        text = file.read_text() if file.is_file() else None
+    return None if text is None else dockerignore.parse(text)
 
 
 def volatile(parsed: Dockerfile) -> tuple[str, ...]:

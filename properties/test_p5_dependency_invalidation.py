@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import progress
-from harness.generated import checkouts, projects, registry
-from harness.generated.checkouts import Checkout
+from harness import subject as subjects
+from harness.config import Config
+from harness.generated import checkouts, projects, registry, trees
+from harness.generated.checkouts import LEFT_OUT, Checkout
 from harness.generated.projects import Blueprint, Unit, render, units
 from harness.judging.foundation import among, dependencies, keeps_compiled_crates, worked
 from harness.judging.judge import Judge, Tally
@@ -31,6 +33,7 @@ from harness.strategies import (
     richest,
     tree_of,
 )
+from harness.structure import checks as structure
 from harness.subject import Subject
 from properties.story import (
     any_plan,
@@ -60,6 +63,8 @@ edits (a comment, the package's own version, a member) it may be, and cargo deci
 """
 
 
+KEPT_AWAY = {"lock-file-ignored", "build-script-ignored"}
+"""The structure rules about files that the ignore file keeps away."""
 NO_STATE = -1
 """The commit of a source that is none of a plan's states."""
 STALE = (
@@ -100,6 +105,30 @@ def test_each_file_that_counts_is_seen_whatever_its_date(
     with tally.scenario(), project_bench.workspace(tree_of(start), isolated=True) as workspace:
         judge_plan(plan, workspace, judge=judge)
         judge_error(start, workspace, judge=judge)
+
+
+def test_no_file_that_counts_is_kept_from_the_build(
+    subject: Subject, configuration: Config, tally: Tally, judge: Judge
+) -> None:
+    """What the ignore file keeps away changes nothing, and cargo does not miss it."""
+    with tally.scenario():
+        project = None if subject.project is None else trees.read(subject.project, skip=LEFT_OUT)
+        found = structure.check(
+            subject.dockerfile,
+            ignore=subjects.ignored(subject),
+            files=project,
+            overrides=configuration.roles,
+            allowed=configuration.allowed,
+        )
+        kept_away = [finding for finding in found if finding.rule in KEPT_AWAY]
+        judge(
+            "The ignore file keeps from the build what the program is made of.",
+            holds=not kept_away,
+            scenario=["the Dockerfile and its ignore file, read"],
+            lines=[finding.line for finding in kept_away],
+            because=[f"{finding.message}: {finding.why}" for finding in kept_away],
+            hint=kept_away[0].instead if kept_away else None,
+        )
 
 
 def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:

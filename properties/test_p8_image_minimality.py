@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,8 @@ SECRET = "layerproof-secret-6f0d3b8e1a94"  # noqa: S105 - known to nobody's regi
 """The same in all builds: a secret is no part of a step's key, so that one of another build may lie
 in a layer that is reused.
 """
+LONGEST_SECRET = 4096
+"""Bytes of a file above which it is taken for something else."""
 UNABLE_TO_START = {"libc-missing", "libgcc-missing", "glibc-too-new", "other-processor"}
 """Rules of the structure checks that go by what is known of well-known images."""
 COLD_SHARE = 10
@@ -95,7 +98,8 @@ def judge_plan(plan: Plan[State], workspace: Workspace, reader: Reader, *, judge
     story = [f"{plan!r}", "build"]
     seen = with_secrets(workspace)
     image = production_image(seen, bench, reader, story=story, judge=judge)
-    expectation = Expectation(machine(), binary=bench.subject.program, secrets=(SECRET.encode(),))
+    given = (SECRET.encode(), *given_secrets(workspace))
+    expectation = Expectation(machine(), binary=bench.subject.program, secrets=given)
     judge_findings(findings_of(image, expectation), story, judge)
 
 
@@ -129,6 +133,14 @@ def judge_twice(plan: Plan[State], workspace: Workspace, reader: Reader, *, judg
 def draw_plan(data: st.DataObject, subject: Subject, *, edits: int = 1) -> Plan[State]:
     """Draw a project, and at most so many edits of its source."""
     return data.draw(any_plan(subject, SOURCE_EDITS, least=0, most=edits, dependencies=1))
+
+
+def given_secrets(workspace: Workspace) -> list[bytes]:
+    """Return the secrets that the configuration has a build given; a bundle of certificates is
+    none.
+    """
+    contents = [Path(path).read_bytes().strip() for path in workspace.options.secrets.values()]
+    return [content for content in contents if 0 < len(content) <= LONGEST_SECRET]
 
 
 def with_secrets(workspace: Workspace) -> BuildObservation:

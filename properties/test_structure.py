@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from harness import subject as subjects
 from harness.config import Config
-from harness.parsing.dockerignore import parse as parse_ignore
+from harness.generated import trees
+from harness.generated.checkouts import LEFT_OUT
 from harness.structure import checks as structure
 from harness.subject import Subject
 
@@ -23,7 +25,8 @@ def test_the_dockerfile_is_structured_so_that_its_layers_can_be_reused(
     """No rule of the structure checks finds anything that is not allowed; advice is only said."""
     found = structure.check(
         subject.dockerfile,
-        ignore=parse_ignore(subject.ignore) if subject.ignore is not None else None,
+        ignore=subjects.ignored(subject),
+        files=None if subject.project is None else trees.read(subject.project, skip=LEFT_OUT),
         overrides=configuration.roles,
         allowed=configuration.allowed,
     )

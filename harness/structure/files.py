@@ -113,6 +113,19 @@ def _lock_ignored(facts: Facts) -> Found:
             yield first.instruction.line, "the ignore file keeps Cargo.lock from the build"
 
 
+def _build_script_ignored(facts: Facts) -> Found:
+    """The project has a build script that no build in the engine sees; cargo builds without one."""
+    if facts.ignore is None or facts.files is None or facts.main is None:
+        return
+    sent = {path for path in facts.files if not facts.ignore.excludes(path)}
+    manifests = sorted(path for path in sent if path.rpartition("/")[2] == "Cargo.toml")
+    scripts = (f"{path.removesuffix('Cargo.toml')}build.rs" for path in manifests)
+    kept_away = [path for path in scripts if path in facts.files and path not in sent]
+    first = next((s for s in facts.building if s.reads_project), None)
+    if first is not None and kept_away:
+        yield first.instruction.line, f"the ignore file keeps {kept_away[0]} from the build"
+
+
 def _lock_rewritten(facts: Facts) -> Found:
     for step in facts.building:
         for command in step.commands:
@@ -126,7 +139,7 @@ def _toolchain_late(facts: Facts) -> Found:
     if not facts.dependency_steps:
         return
     before = facts.building[: facts.dependency_steps[0]]
-    copied = [path for step in before for path in step.copied]
+    copied = [sources.named(path) for step in before for path in step.copied]
     if any(step.from_stages for step in before) and facts.files is None:
         explicit = [s for s in before if s.from_stages and "recipe.json" not in s.instruction.value]
         if explicit:
@@ -186,6 +199,13 @@ RULES: Final = (
         "Take Cargo.lock out of .dockerignore, or add !Cargo.lock below the pattern.",
         "*.lock    # in .dockerignore",
         _lock_ignored,
+    ),
+    Rule(
+        "build-script-ignored",
+        "Cargo finds no build script and builds without it: another program, and nothing fails.",
+        "Narrow the pattern in .dockerignore, or add !**/build.rs below it.",
+        "build*    # in .dockerignore, of a project with a build.rs",
+        _build_script_ignored,
     ),
     Rule(
         "lock-file-rewritten",

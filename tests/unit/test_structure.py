@@ -38,6 +38,8 @@ REGRESSIONS = ROOT / "fixtures" / "dockerfiles" / "regressions.toml"
 BAD = [Bad(**entry) for entry in tomllib.loads(REGRESSIONS.read_text())["bad"]]
 
 NEEDS_FILES = {"toolchain-after-dependencies": {"Cargo.lock", "rust-toolchain.toml"}}
+NEEDS_IGNORED = {"single-stage", "ignore-file", "lock-file-ignored", "build-script-ignored"}
+"""Rules that no edit of a Dockerfile shows."""
 
 
 def _edited(bad: Bad) -> Dockerfile:
@@ -71,7 +73,7 @@ def test_one_edit_of_a_good_dockerfile_is_found_at_its_line(bad: Bad) -> None:
 
 
 def test_every_rule_has_an_example_that_it_finds() -> None:
-    tested = {bad.rule for bad in BAD} | {"single-stage", "ignore-file", "lock-file-ignored"}
+    tested = {bad.rule for bad in BAD} | NEEDS_IGNORED
     assert tested == {rule.id for rule in structure.RULES}
 
 
@@ -110,6 +112,38 @@ def test_an_ignored_lock_file_is_found() -> None:
     parsed = dockerfile.load(DESIGNS / "stubs.Dockerfile")
     found = structure.check(parsed, ignore=dockerignore.parse("target\n.git\n*.lock"))
     assert [f.rule for f in found] == ["lock-file-ignored"]
+
+
+@pytest.mark.parametrize(
+    ("ignored", "files", "found"),
+    [
+        ("build*", {"Cargo.toml", "build.rs"}, ["build.rs"]),
+        ("build*", {"Cargo.toml", "src/main.rs"}, []),
+        ("*\n!Cargo.*\n!src\n!build.rs", {"Cargo.toml", "build.rs"}, []),
+        ("**/build.rs", {"Cargo.toml", "a/Cargo.toml", "a/build.rs"}, ["a/build.rs"]),
+        ("examples", {"Cargo.toml", "examples/a/Cargo.toml", "examples/a/build.rs"}, []),
+    ],
+)
+def test_a_build_script_that_is_kept_away_is_found(
+    ignored: str, files: set[str], found: list[str]
+) -> None:
+    parsed = dockerfile.load(DESIGNS / "stubs.Dockerfile")
+    ignore = dockerignore.parse(f"target\n.git\n{ignored}\n!Cargo.lock")
+    seen = structure.check(parsed, ignore=ignore, files=files)
+    told = [f.message for f in seen if f.rule == "build-script-ignored"]
+    assert told == [f"the ignore file keeps {path} from the build" for path in found]
+
+
+@pytest.mark.parametrize(
+    ("copied", "late"), [("", True), ("COPY .carg[o] .cargo/", False), ("COPY .cargo/ x/", False)]
+)
+def test_a_configuration_that_is_copied_by_a_pattern_is_there(copied: str, late: bool) -> None:
+    text = (DESIGNS / "stubs.Dockerfile").read_text()
+    assert "COPY .cargo .cargo\n" in text
+    parsed = dockerfile.parse(text.replace("COPY .cargo .cargo\n", f"{copied}\n"))
+    files = {"Cargo.toml", "Cargo.lock", ".cargo/config.toml"}
+    found = structure.check(parsed, ignore=IGNORE, files=files)
+    assert ("toolchain-after-dependencies" in {f.rule for f in found}) is late
 
 
 def test_a_rule_can_be_allowed() -> None:

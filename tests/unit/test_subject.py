@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,18 @@ def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
 )
 def test_flags_that_hold_in_a_container_are_those_of_the_environment(text: str, flags: str) -> None:
     assert fitting.compiler_flags(dockerfile.parse(f"FROM rust\n{text}\n")) == flags
+
+
+def test_the_ignore_file_of_the_dockerfile_goes_before_that_of_the_project(tmp_path: Path) -> None:
+    described = subject.describe(dockerfile.parse(MOUNT), scripts=ROOT)
+    assert subject.ignored(described) is None
+    (tmp_path / ".dockerignore").write_text("a\n")
+    of_project = subject.ignored(replace(described, project=tmp_path))
+    assert of_project is not None
+    assert (of_project.excludes("a"), of_project.excludes("b")) == (True, False)
+    own = subject.ignored(replace(described, project=tmp_path, ignore="b\n"))
+    assert own is not None
+    assert (own.excludes("a"), own.excludes("b")) == (False, True)
 
 
 def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
