@@ -11,12 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness import commands, process
+from harness import subject as subjects
+from harness.config import Config
+from harness.generated import trees
+from harness.generated.checkouts import LEFT_OUT
 from harness.generated.projects import Blueprint, render
 from harness.judging.judge import Tally
 from harness.judging.report import Row
 from harness.model import Tree
 from harness.running.scripted import Scripted, scripted
 from harness.scenario import Bench
+from harness.structure import checks as structure
+from harness.structure.rules import Finding
+from harness.subject import Subject
 
 WITHIN = 60.0
 """Seconds in which a build has begun, and in which an interrupted one is gone."""
@@ -45,6 +52,18 @@ def git(folder: Path, *calls: Sequence[str]) -> None:
     env = process.environment({name: None for name in os.environ if name.startswith("GIT_")})
     for words in calls:
         process.run(commands.git(*words), cwd=folder, env=env, limit=60).check("calling git")
+
+
+def structure_findings(under_test: Subject, said: Config) -> tuple[Finding, ...]:
+    """Return what the structure checks find in the Dockerfile under test, and is not allowed."""
+    project = under_test.project
+    return structure.check(
+        under_test.dockerfile,
+        ignore=subjects.ignored(under_test),
+        files=None if project is None else trees.read(project, skip=LEFT_OUT),
+        overrides=said.roles,
+        allowed=said.allowed,
+    )
 
 
 def until(holds: Callable[[], bool], *, within: float = WITHIN) -> bool:

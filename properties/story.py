@@ -1,8 +1,8 @@
-"""What P1 and P5 share: builds judged as a story goes on, with the cache model's reasons."""
+"""What P1, P5 and P8 share: builds judged as a story goes on, with the cache model's reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from hypothesis import currently_in_test_context, event
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ from harness.judging.report import Row, line_of, shown, why_it_failed
 from harness.model import BuildObservation, EditClass, Outcome, Vertex
 from harness.scenario import Workspace
 from harness.strategies import Plan, State, blueprints, plans
+from harness.structure.rules import Finding
 from harness.subject import Subject
 
 
@@ -59,6 +60,21 @@ def expect_success(seen: BuildObservation, story: Sequence[str], judge: Judge) -
         log=why_it_failed(seen),
         lines=lines_of([v for v in seen.vertices if v.error], judge),
         hint="A project of this shape does not build with this Dockerfile: see the log.",
+    )
+
+
+def expect_no_finding(
+    finding: str, rules: Collection[str], found: Iterable[Finding], judge: Judge
+) -> None:
+    """None of these structure rules finds anything; no build is needed to know."""
+    broken = [each for each in found if each.rule in rules]
+    judge(
+        finding,
+        holds=not broken,
+        scenario=["the Dockerfile and its ignore file, read"],
+        lines=[each.line for each in broken],
+        because=[f"{each.message}: {each.why}" for each in broken],
+        hint=broken[0].instead if broken else None,
     )
 
 

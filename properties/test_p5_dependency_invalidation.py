@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import progress
-from harness import subject as subjects
 from harness.config import Config
-from harness.generated import checkouts, projects, registry, trees
-from harness.generated.checkouts import LEFT_OUT, Checkout
+from harness.generated import checkouts, projects, registry
+from harness.generated.checkouts import Checkout
 from harness.generated.projects import Blueprint, Unit, render, units
 from harness.judging.foundation import among, dependencies, keeps_compiled_crates, worked
 from harness.judging.judge import Judge, Tally
@@ -33,13 +32,14 @@ from harness.strategies import (
     richest,
     tree_of,
 )
-from harness.structure import checks as structure
 from harness.subject import Subject
+from properties.common import structure_findings
 from properties.story import (
     any_plan,
     checkout_of,
     count,
     expect_cached,
+    expect_no_finding,
     expect_predicted,
     expect_success,
     lines_of,
@@ -111,24 +111,9 @@ def test_no_file_that_counts_is_kept_from_the_build(
     subject: Subject, configuration: Config, tally: Tally, judge: Judge
 ) -> None:
     """What the ignore file keeps away changes nothing, and cargo does not miss it."""
+    kept = "The ignore file keeps from the build what the program is made of."
     with tally.scenario():
-        project = None if subject.project is None else trees.read(subject.project, skip=LEFT_OUT)
-        found = structure.check(
-            subject.dockerfile,
-            ignore=subjects.ignored(subject),
-            files=project,
-            overrides=configuration.roles,
-            allowed=configuration.allowed,
-        )
-        kept_away = [finding for finding in found if finding.rule in KEPT_AWAY]
-        judge(
-            "The ignore file keeps from the build what the program is made of.",
-            holds=not kept_away,
-            scenario=["the Dockerfile and its ignore file, read"],
-            lines=[finding.line for finding in kept_away],
-            because=[f"{finding.message}: {finding.why}" for finding in kept_away],
-            hint=kept_away[0].instead if kept_away else None,
-        )
+        expect_no_finding(kept, KEPT_AWAY, structure_findings(subject, configuration), judge)
 
 
 def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:

@@ -24,10 +24,10 @@ from harness.model import BuildObservation, Dockerfile
 from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan, State, tree_of
-from harness.structure import checks as structure
 from harness.structure.safety import SECRET_NAME, SECRET_URL
 from harness.subject import Subject
-from properties.story import any_plan, count, expect_success
+from properties.common import structure_findings
+from properties.story import any_plan, count, expect_no_finding, expect_success
 
 pytestmark = pytest.mark.property("P8")
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -74,18 +74,10 @@ def test_nothing_known_of_the_images_keeps_the_binary_from_starting(
     subject: Subject, configuration: Config, tally: Tally, judge: Judge
 ) -> None:
     """What takes the place of an image may be newer than that: a name tells how old it is."""
+    unable = "The binary does not start in its image."
     with tally.scenario():
-        found = structure.check(
-            subject.dockerfile, overrides=configuration.roles, allowed=configuration.allowed
-        )
-        unable = [finding for finding in found if finding.rule in UNABLE_TO_START]
-        judge(
-            "The binary does not start in its image.",
-            holds=not unable,
-            scenario=["the Dockerfile, read"],
-            lines=[finding.line for finding in unable],
-            because=[f"{finding.message}: {finding.why}" for finding in unable],
-            hint=unable[0].instead if unable else None,
+        expect_no_finding(
+            unable, UNABLE_TO_START, structure_findings(subject, configuration), judge
         )
 
 

@@ -8,12 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import subject as subjects
 from harness.config import Config
-from harness.generated import trees
-from harness.generated.checkouts import LEFT_OUT
 from harness.structure import checks as structure
 from harness.subject import Subject
+from properties.common import structure_findings
 
 WHY_IT_FAILS = "{count} finding(s) in the structure of {path}:\n\n{findings}\n\n{hint}"
 HINT = "hint: docs/structure-checks.md has every rule; `allow` in layerproof.toml switches one off"
@@ -23,13 +21,7 @@ def test_the_dockerfile_is_structured_so_that_its_layers_can_be_reused(
     subject: Subject, configuration: Config, say: Callable[[str], None]
 ) -> None:
     """No rule of the structure checks finds anything that is not allowed; advice is only said."""
-    found = structure.check(
-        subject.dockerfile,
-        ignore=subjects.ignored(subject),
-        files=None if subject.project is None else trees.read(subject.project, skip=LEFT_OUT),
-        overrides=configuration.roles,
-        allowed=configuration.allowed,
-    )
+    found = structure_findings(subject, configuration)
     faults = []
     for finding in found:
         text = structure.render(subject.dockerfile, finding)
