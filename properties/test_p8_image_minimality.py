@@ -145,7 +145,7 @@ def with_secrets(workspace: Workspace) -> BuildObservation:
     secrets = {**workspace.options.secrets, "cargo-credentials": str(file)}
     taken = declared_arguments(workspace.bench.subject.dockerfile)
     arguments = {name: SECRET for name in sorted(taken) if SECRET_NAME.search(name)}
-    services = {name: f"postgres://app:{SECRET}@db/app" for name in taken if SECRET_URL.match(name)}
+    services = {name: f"postgres://app:{SECRET}@db/app" for name in taken if SECRET_URL.fullmatch(name)}
     arguments |= services
     given = {**arguments, **workspace.options.build_args}
     return workspace.build(secrets=secrets, build_args=given)

@@ -12,10 +12,16 @@ from pathlib import Path
 import pytest
 
 from harness import dockerfile
+from harness.judging.judge import Judge
+from harness.judging.report import PropertyViolation
 from harness.model import Dockerfile
 from harness.parsing import dockerignore
 from harness.structure import checks as structure
 from harness.structure.rules import Finding
+from properties import records
+from properties import test_p5_dependency_invalidation as p5
+from properties import test_p8_image_minimality as p8
+from properties.story import expect_no_finding
 
 ROOT = Path(__file__).parents[2]
 DESIGNS = ROOT / "fixtures" / "dockerfiles" / "designs"
@@ -233,3 +239,29 @@ QUIET = [
 @pytest.mark.parametrize("text", QUIET)
 def test_what_is_not_wrong_is_not_found(text: str) -> None:
     assert [(f.rule, f.line) for f in structure.check(dockerfile.parse(text))] == []
+
+
+@pytest.mark.parametrize(
+    ("record", "rules", "ignored", "image", "says"),
+    [
+        (records.P5, p5.KEPT_AWAY, "build*", "debian:12", "the ignore file keeps build.rs from"),
+        (records.P8, p8.UNABLE_TO_START, "target", "gcr.io/distroless/base", "has no libgcc_s"),
+    ],
+)
+def test_a_property_fails_by_the_rules_that_name_its_promise(
+    record: records.Property, rules: set[str], ignored: str, image: str, says: str
+) -> None:
+    parsed = dockerfile.parse(
+        "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.lock ./\n"
+        "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build --release --locked\n"
+        "COPY . .\nRUN touch src/main.rs && cargo build --release --locked\n"
+        f'FROM {image}\nCOPY --from=b /app/target/release/app /app\nUSER 1\nCMD ["/app"]\n'
+    )
+    files = {"Cargo.toml", "Cargo.lock", "build.rs", "src/main.rs"}
+    found = structure.check(parsed, ignore=dockerignore.parse(ignored), files=files)
+    judge = Judge(record, parsed, "pytest properties")
+    with pytest.raises(PropertyViolation) as caught:
+        expect_no_finding("It is broken.", rules, found, judge)
+    assert str(caught.value).startswith(record.tag)
+    assert says in str(caught.value)
+    expect_no_finding("It is not.", {"never-heard-of"}, found, judge)
