@@ -87,5 +87,12 @@ def test_an_edit_that_needs_knowledge_of_the_project_is_none_of_a_real_one() -> 
     for edit_class in set(EditClass) - set(checkouts.CLASSES):
         assert checkouts.apply(edit_class, start, 0) is None
     plan = each_file_in_turn(start)
-    assert [step.edit.edit_class for step in plan.steps] == [EditClass.SOURCE, EditClass.REVERT]
-    assert plan.steps[-1].after == start
+    source, back, readme = plan.steps
+    assert [step.edit.edit_class for step in plan.steps] == [
+        EditClass.SOURCE,
+        EditClass.REVERT,
+        EditClass.README,
+    ]
+    assert back.after == start
+    assert readme.edit.changes.keys() == {"README.md"}
+    assert source.after != readme.after

@@ -22,7 +22,7 @@ from harness.judging.report import PropertyViolation
 from harness.model import EditClass, File
 from harness.process import host_cargo_works
 from harness.running.container_events import ContainerEvent
-from harness.running.scripted import scripted
+from harness.running.scripted import Scripted, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan, Step
 from properties import records
@@ -106,15 +106,18 @@ def check_p3(bench: Bench, broken: Regression | None) -> None:
     named = [move for move in broken.moves if move not in SCENARIOS] if broken else ()
     moves: Sequence[ContainerEvent] = [ContainerEvent(move) for move in named] if broken else MOVES
     judge = judge_of("P3", bench)
-    with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
-        if NO_CONTAINER in asked:
-            p3.judge_fallback(PROJECT, dev, judge=judge)
-        if INTERRUPTED in asked:
-            p3.judge_interrupted(PROJECT, dev, judge=judge)
-        if AT_ONCE in asked:
-            p3.judge_two_at_once(PROJECT, dev, built=True, judge=judge)
-        if moves:
-            p3.judge_moves(PROJECT, moves, dev, built=True, judge=judge)
+    scenarios: list[Callable[[Scripted], None]] = []
+    if moves:
+        scenarios.append(lambda dev: p3.judge_moves(PROJECT, moves, dev, built=True, judge=judge))
+    if AT_ONCE in asked:
+        scenarios.append(lambda dev: p3.judge_two_at_once(PROJECT, dev, built=True, judge=judge))
+    if NO_CONTAINER in asked:
+        scenarios.append(lambda dev: p3.judge_fallback(PROJECT, dev, judge=judge))
+    if INTERRUPTED in asked:
+        scenarios.append(lambda dev: p3.judge_interrupted(PROJECT, dev, judge=judge))
+    for check in scenarios:
+        with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
+            check(dev)
     if APART in asked:
         with (
             bench.workspace(render(PROJECT).tree) as one,
@@ -146,6 +149,9 @@ def check_p6(bench: Bench, broken: Regression | None) -> None:
     for mode in ("dev", "prod"):
         with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as scripts:
             p6.judge_mode(PROJECT, mode, scripts, judge=judge_of("P6", bench))
+    tree = p6.asking_project(bench.subject)
+    with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
+        p6.judge_asked(scripts, judge=judge_of("P6", bench))
 
 
 def check_p7(bench: Bench, broken: Regression | None) -> None:
@@ -160,6 +166,8 @@ def check_p7(bench: Bench, broken: Regression | None) -> None:
         )
     asked = set(broken.moves) if broken else {INTERRUPTED, TARGETS}
     if not host_cargo_works():
+        if broken is not None and asked:
+            pytest.skip("this machine has no cargo")
         return
     if INTERRUPTED in asked:
         with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
