@@ -145,8 +145,8 @@ def with_secrets(workspace: Workspace) -> BuildObservation:
     secrets = {**workspace.options.secrets, "cargo-credentials": str(file)}
     taken = declared_arguments(workspace.bench.subject.dockerfile)
     arguments = {name: SECRET for name in sorted(taken) if SECRET_NAME.search(name)}
-    services = {name: f"postgres://app:{SECRET}@db/app" for name in taken if SECRET_URL.fullmatch(name)}
-    arguments |= services
+    address = f"postgres://app:{SECRET}@db/app"
+    arguments |= {name: address for name in sorted(taken) if SECRET_URL.fullmatch(name)}
     given = {**arguments, **workspace.options.build_args}
     return workspace.build(secrets=secrets, build_args=given)
 
