@@ -15,10 +15,10 @@ from harness import subject as subjects
 from harness.config import Config
 from harness.generated import trees
 from harness.generated.checkouts import LEFT_OUT
-from harness.generated.projects import Blueprint, render
+from harness.generated.projects import Blueprint, folder, render
 from harness.judging.judge import Tally
 from harness.judging.report import Row
-from harness.model import Tree
+from harness.model import Entry, File, Tree
 from harness.running.scripted import Scripted, scripted
 from harness.scenario import Bench
 from harness.structure import checks as structure
@@ -52,6 +52,22 @@ def git(folder: Path, *calls: Sequence[str]) -> None:
     env = process.environment({name: None for name in os.environ if name.startswith("GIT_")})
     for words in calls:
         process.run(commands.git(*words), cwd=folder, env=env, limit=60).check("calling git")
+
+
+def with_feature(start: Blueprint) -> dict[str, Entry]:
+    """Return a project's files; its first package has a feature `extra`, which changes nothing."""
+    tree = dict(render(start).tree)
+    path = f"{folder(start, start.members[0])}Cargo.toml"
+    manifest = tree[path]
+    assert isinstance(manifest, File)
+    tree[path] = File(manifest.content + b"\n[features]\nextra = []\n")
+    return tree
+
+
+def slow_script(seconds: int) -> File:
+    """Return a build script that takes so long."""
+    text = f"fn main() {{\n    std::thread::sleep(std::time::Duration::from_secs({seconds}));\n}}\n"
+    return File(text.encode())
 
 
 def structure_findings(under_test: Subject, said: Config) -> tuple[Finding, ...]:

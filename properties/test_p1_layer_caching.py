@@ -109,7 +109,7 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     parsed, given = under_test.dockerfile, under_test.roles
     places = foundation(parsed, given) | dependencies(parsed, given)
     expect_kept(among(script_build(scripts, story, judge), places), story, judge)
-    if parsed.stage(RUNTIME) and "--image" in scripts.run(BUILD_LAMBDA, "--help").out:
+    if parsed.stage(RUNTIME) and scripts.offers("--image"):
         judge_image(scripts, story, judge=judge)
 
 

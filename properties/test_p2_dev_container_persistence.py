@@ -104,7 +104,7 @@ def judge_mishaps(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
 def ways_to_ask(dev: Scripted) -> list[tuple[str, ...]]:
     """Return the calls that ask for a dev build in another way than `dev-container.sh build`."""
     ways: list[tuple[str, ...]] = [(BUILD_LAMBDA, "--verbose", "dev")]
-    if "--quiet" in dev.run(BUILD_LAMBDA, "--help").out:
+    if dev.offers("--quiet"):
         ways.append((BUILD_LAMBDA, "--quiet", "dev"))
     return ways
 

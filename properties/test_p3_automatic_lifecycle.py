@@ -18,7 +18,7 @@ from harness.generated import edits
 from harness.generated.projects import Blueprint, Dependency, Member, render
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
-from harness.model import Edit, EditClass, File
+from harness.model import Edit, EditClass
 from harness.running.container_events import (
     COMMANDS,
     ContainerEvent,
@@ -40,7 +40,7 @@ from harness.running.scripted import (
 )
 from harness.scenario import Bench
 from harness.strategies import taken_back
-from properties.common import ctrl_c, dev_truth, git, same_lines, scripts_in, until
+from properties.common import ctrl_c, dev_truth, git, same_lines, scripts_in, slow_script, until
 from properties.story import count
 
 pytestmark = pytest.mark.property("P3")
@@ -264,10 +264,7 @@ def judge_interrupted(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
     story = ["dev build"]
     judge_build(dev, start, story, judge)
     seconds = LONG if dev.ends_builds else NOT_FOR_EVER
-    script = (
-        f"fn main() {{\n    std::thread::sleep(std::time::Duration::from_secs({seconds}));\n}}\n"
-    )
-    changes = {"build.rs": File(script.encode())}
+    changes = {"build.rs": slow_script(seconds)}
     slow = Edit(EditClass.BUILD_SCRIPT, "a build script that takes long", changes)
     dev.workspace.edit(slow)
     story.append(f"{slow.summary}, dev build, interrupted")

@@ -214,7 +214,6 @@ def judge_configured(dev: Scripted, *, judge: Judge) -> None:
                 continue
             story[-1] = f"no Cargo.lock, {story[-1]}"
             seen = dev.run(DEV_CONTAINER, "build")
-            count(f"status without a lock file: {seen.status}")
             if seen.status == 0:
                 judge_output(dev, content, seen, story, judge, told=word)
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -147,6 +148,11 @@ class Scripted:
         folder = self.project.parent / "notes"
         seen = self.run(script, *arguments, environment=noting.environment(folder))
         return replace(seen, notes=noting.read(folder))
+
+    def offers(self, option: str) -> bool:
+        """Whether the help of build-lambda.sh names an option: some know more than they must."""
+        help_text = self.run(BUILD_LAMBDA, "--help").out
+        return re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", help_text) is not None
 
     @contextlib.contextmanager
     def beside(self, script: str, *arguments: str) -> Iterator[process.Running]:

@@ -40,9 +40,10 @@ GOOD = sorted((regressions.ROOT / "fixtures/dockerfiles/good").glob("*.Dockerfil
 PLAIN = regressions.ROOT / "fixtures" / "scripts" / "plain"
 AT_ONCE, APART = "two dev builds at once", "two checkouts"
 NO_CONTAINER, INTERRUPTED = "no container can be had", "a build is interrupted"
-TARGETS = "make runs the tests"
+TARGETS, ELSEWHERE = "make runs the tests", "make is called from a path with a blank"
+IMAGE = "an image that cannot be made is asked for"
 """Scenarios that are no moves of a dev container and no calls of the legacy interface."""
-SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED, TARGETS}
+SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED}
 PROJECT = Blueprint(
     members=(Member("app", answer=7, binaries=("app",), uses=("alpha",)),),
     dependencies=(Dependency("alpha"),),
@@ -164,17 +165,22 @@ def check_p7(bench: Bench, broken: Regression | None) -> None:
             leftovers=broken is None or broken.leftovers,
             judge=judge_of("P7", bench),
         )
-    asked = set(broken.moves) if broken else {INTERRUPTED, TARGETS}
-    if not host_cargo_works():
-        if broken is not None and asked:
-            pytest.skip("this machine has no cargo")
-        return
-    if INTERRUPTED in asked:
+    for name in broken.moves if broken else OF_P7:
+        if name in {INTERRUPTED, TARGETS} and not host_cargo_works():
+            if broken is not None:
+                pytest.skip("this machine has no cargo")
+            continue
         with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
-            p7.judge_interrupted(scripts, judge=judge_of("P7", bench))
-    if TARGETS in asked:
-        with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
-            p7.judge_targets(scripts, judge=judge_of("P7", bench))
+            if name != IMAGE or scripts.offers("--image"):
+                OF_P7[name](scripts, judge=judge_of("P7", bench))
+
+
+OF_P7: dict[str, Callable[..., None]] = {
+    INTERRUPTED: p7.judge_interrupted,
+    TARGETS: p7.judge_targets,
+    ELSEWHERE: p7.judge_make_elsewhere,
+    IMAGE: p7.judge_no_image,
+}
 
 
 CHECKS: dict[str, Callable[[Bench, Regression | None], None]] = {

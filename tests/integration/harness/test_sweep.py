@@ -71,18 +71,17 @@ def test_what_a_dead_run_left_is_removed_and_what_lives_stays(engine: Engine, be
 def test_a_name_that_a_dead_run_gave_an_image_goes_and_the_image_stays(
     engine: Engine, bench: Bench
 ) -> None:
-    image, repository = image_of(bench), "layerproof/base"
-    api = engine.client.api
-    dead, alive = (f"context-{run}-1" for run in (dead_run(), new_run_id()))
-    for tag in (dead, alive):
-        api.tag(image, repository, tag)
+    image, api = image_of(bench), engine.client.api
+    dead, alive = (f"layerproof/base-context-{run}-1" for run in (dead_run(), new_run_id()))
+    for name in (dead, alive):
+        api.tag(image, name)
     try:
         sweep.abandoned(replace(engine, kind=Kind.FOUND))
         named = engine.client.images.get(image).tags
-        assert f"{repository}:{dead}" not in named
-        assert f"{repository}:{alive}" in named
+        assert f"{dead}:latest" not in named
+        assert f"{alive}:latest" in named
     finally:
-        api.remove_image(f"{repository}:{alive}")
+        api.remove_image(alive)
     assert engine.client.images.get(image)
 
 
