@@ -97,8 +97,7 @@ has_part() {
     engine) has_command docker && try_engine && { [ "$ENGINE_STATE" = answers ] || { ! is_engine_named && use_private_engine; }; } ;;
     buildx) (find_buildx && is_buildx_recent "$(buildx_version "${BUILDX[@]}")") 2>/dev/null ;;
     images)
-      has_part engine && is_image_ready "$DEFAULT_BUILD_IMAGE" "$LOCAL_BUILD_IMAGE" \
-        && is_image_ready "$DEFAULT_RUNTIME_IMAGE" "$LOCAL_RUNTIME_IMAGE"
+      has_part engine && is_image_ready rust && is_image_ready runtime
       ;;
     newer-engine) [ -x "$(layerproof_home)/tools/newer-engine/usr/sbin/dockerd" ] ;;
     registry) has_registry ;;

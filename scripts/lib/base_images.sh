@@ -9,6 +9,29 @@ images_dir() {
   printf '%s/images\n' "$(layerproof_home)"
 }
 
+# recipe NAME: suite and packages of a stand-in. With apt and adduser, since Dockerfiles call them in the images that these
+# stand in for.
+recipe() {
+  case "$1" in
+    rust) printf 'trixie adduser,apt,rustc,cargo,gcc,lld,libc6-dev,ca-certificates,pkg-config\n' ;;
+    runtime) printf 'bookworm adduser,apt,ca-certificates,libgcc-s1,usr-is-merged\n' ;; # no libc newer than a Lambda's
+  esac
+}
+
+# recipe_id NAME: a number that changes with all that is said here of how it is made.
+recipe_id() {
+  { recipe "$1" && printf '%s\n' "$PACKAGE_DATE" && apt_hook; } | cksum | cut -d ' ' -f 1
+}
+
+archive_of() { # NAME
+  printf '%s/%s-%s.tar\n' "$(images_dir)" "$1" "$(recipe_id "$1")"
+}
+
+# has_stand_in NAME: as it is made now; one of an earlier recipe is none.
+has_stand_in() {
+  [ "$(docker image inspect --format "{{index .Config.Labels \"layerproof.recipe\"}}" "layerproof/$1:local" 2>/dev/null)" = "$(recipe_id "$1")" ]
+}
+
 has_image() { # TAG
   docker image inspect --format . "$1" >/dev/null 2>&1
 }
@@ -41,17 +64,21 @@ pull_image() {
 load_made_images() {
   local name
   for name in rust runtime; do
-    [ -f "$(images_dir)/$name.tar" ] || continue
-    has_image "layerproof/$name:local" || load_made_image "$name" || return
+    [ -f "$(archive_of "$name")" ] || continue
+    has_stand_in "$name" || load_made_image "$name" || return
   done
 }
 
-load_made_image() { # rust|runtime
+# load_made_image NAME: one by an earlier recipe is removed, unless something uses it.
+load_made_image() {
+  local earlier
+  earlier="$(docker image inspect --format '{{.Id}}' "layerproof/$1:local" 2>/dev/null)" || earlier=''
   info "loading the base image layerproof/$1:local into the engine"
-  docker load --quiet --input "$(images_dir)/$1.tar" >/dev/null || {
-    error "the engine does not take the base image $(images_dir)/$1.tar"
+  docker load --quiet --input "$(archive_of "$1")" >/dev/null || {
+    error "the engine does not take the base image $(archive_of "$1")"
     return 3
   }
+  [ -z "$earlier" ] || docker image rm "$earlier" >/dev/null 2>&1 || :
 }
 
 # apt_hook: what mmdebstrap's shell runs on the root of an image, its $1: as in Debian's own images, apt keeps no cache in a
@@ -71,10 +98,10 @@ fi
 HOOK
 }
 
-# make_image NAME SUITE PACKAGES: a Debian with PACKAGES as $LAYERPROOF_HOME/images/NAME.tar. With apt and adduser, since
-# Dockerfiles call them in the images that these stand in for.
+# make_image NAME: a Debian by its recipe, in $LAYERPROOF_HOME/images, in the place of one by an earlier recipe.
 make_image() {
-  local name="$1" suite="$2" packages="$3" work status=0 maker
+  local name="$1" suite packages work status=0 maker
+  read -r suite packages <<<"$(recipe "$name")"
   maker="$(mmdebstrap_command)" || return
   mkdir -p "$(images_dir)" || return
   work="$(mktemp -d "$(images_dir)/$name.XXXXXX")" || return
@@ -94,7 +121,7 @@ make_image() {
   ! kill -0 "$maker" 2>/dev/null || wait "$maker" || : # ended by the trap: it unmounts what it has mounted
   trap : TERM                                          # what follows tidies up
   if [ "$status" -eq 0 ]; then
-    archive_image "$name" "$work" && mv -f "$work/$name.tar" "$(images_dir)/$name.tar" || status=3
+    archive_image "$name" "$work" && rm -f "$(images_dir)/$name"*.tar && mv -f "$work/$name.tar" "$(archive_of "$name")" || status=3
   elif [ "$status" -gt 128 ]; then
     status=143
   else
@@ -131,22 +158,30 @@ archive_image() {
   local digest
   digest="$(sha256sum "$2/layer.tar")" || return
   digest="${digest%% *}"
-  printf '{"architecture":"%s","os":"linux","created":"2025-01-01T00:00:00Z","config":{"Env":["PATH=%s"],"Cmd":["/bin/sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"2025-01-01T00:00:00Z","created_by":"layerproof: mmdebstrap"}]}\n' \
-    "$(dpkg --print-architecture)" /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$digest" >"$2/config.json"
+  printf '{"architecture":"%s","os":"linux","created":"2025-01-01T00:00:00Z","config":{"Env":["PATH=%s"],"Cmd":["/bin/sh"],"Labels":{"layerproof.recipe":"%s"}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"2025-01-01T00:00:00Z","created_by":"layerproof: mmdebstrap"}]}\n' \
+    "$(dpkg --print-architecture)" /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$(recipe_id "$1")" "$digest" >"$2/config.json"
   printf '[{"Config":"config.json","RepoTags":["layerproof/%s:local"],"Layers":["layer.tar"]}]\n' "$1" >"$2/manifest.json"
   tar -C "$2" -cf "$2/$1.tar" manifest.json config.json layer.tar
 }
 
-# is_image_ready DEFAULT STAND-IN: does the engine have either?
+# is_image_ready NAME: does the engine have the real one or the stand-in?
 is_image_ready() {
-  has_image "$1" || has_image "$2"
+  has_image "$(default_image "$1")" || has_stand_in "$1"
+}
+
+default_image() { # NAME
+  case "$1" in
+    rust) printf '%s\n' "$DEFAULT_BUILD_IMAGE" ;;
+    runtime) printf '%s\n' "$DEFAULT_RUNTIME_IMAGE" ;;
+  esac
 }
 
 # ensure_base_images: on the engine at DOCKER_HOST, by what is least work: there, made before, pulled, made now.
 ensure_base_images() {
   local missing='' name
-  is_image_ready "$DEFAULT_BUILD_IMAGE" "$LOCAL_BUILD_IMAGE" || missing=rust
-  is_image_ready "$DEFAULT_RUNTIME_IMAGE" "$LOCAL_RUNTIME_IMAGE" || missing="${missing:+$missing }runtime"
+  for name in rust runtime; do
+    is_image_ready "$name" || missing="${missing:+$missing }$name"
+  done
   [ -n "$missing" ] || return 0
   if ! has_made_images "$missing" && pull_images "$missing"; then
     return 0
@@ -160,18 +195,16 @@ ensure_base_images() {
 has_made_images() { # NAMES
   local name
   for name in $1; do
-    [ -f "$(images_dir)/$name.tar" ] || return 1
+    [ -f "$(archive_of "$name")" ] || return 1
   done
 }
 
 pull_images() { # NAMES
-  local name image
+  local name
   ! is_offline || return 1
   info "pulling base images, which the engine lacks: $1"
   for name in $1; do
-    image="$DEFAULT_BUILD_IMAGE"
-    [ "$name" = rust ] || image="$DEFAULT_RUNTIME_IMAGE"
-    pull_image "$image" || return 1
+    pull_image "$(default_image "$name")" || return 1
   done
 }
 
@@ -183,11 +216,8 @@ make_images() {
   remove_half_made
   info "making base images from Debian's packages with mmdebstrap (about a minute): $1"
   for name in $1; do
-    [ ! -f "$(images_dir)/$name.tar" ] || continue
-    case "$name" in
-      rust) make_image rust trixie adduser,apt,rustc,cargo,gcc,lld,libc6-dev,ca-certificates,pkg-config ;;
-      runtime) make_image runtime bookworm adduser,apt,ca-certificates,libgcc-s1,usr-is-merged ;; # no libc newer than a Lambda's
-    esac &
+    [ ! -f "$(archive_of "$name")" ] || continue
+    make_image "$name" &
     jobs="$jobs $!"
   done
   # shellcheck disable=SC2086 # a list of numbers

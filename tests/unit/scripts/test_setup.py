@@ -263,7 +263,13 @@ def inspected(*have: str) -> list[Answer]:
     """Answers of an engine that has these images and no others."""
     return [
         Answer(when=f"image inspect --format . {image}", out=".\n", times=None) for image in have
-    ] + [Answer(when="image inspect --format . *", err=NO_IMAGE, status=1)]
+    ] + [Answer(when="image inspect --format *", err=NO_IMAGE, status=1)]
+
+
+def archives(shell: Shell) -> list[Path]:
+    """Return where the stand-ins lie when they are made."""
+    told = shell.call("archive_of rust && archive_of runtime").out
+    return [Path(line) for line in told.splitlines()]
 
 
 def test_images_that_are_there_are_left(shell: Shell) -> None:
@@ -287,16 +293,16 @@ def test_only_the_image_that_lacks_is_pulled(shell: Shell) -> None:
 
 
 def test_images_are_made_where_no_registry_answers(shell: Shell) -> None:
-    state = shell.root / "state" / "images"
+    rust, runtime = archives(shell)
     shell.stub(
         "docker",
         Answer(when=f"pull {DEFAULTS[0]}", err=UNREACHABLE, status=1, times=1),
-        Answer(when=f"load --quiet --input {state}/rust.tar", times=1),
-        Answer(when=f"load --quiet --input {state}/runtime.tar", times=1),
+        Answer(when=f"load --quiet --input {rust}", times=1),
+        Answer(when=f"load --quiet --input {runtime}", times=1),
         *inspected(),
     )
     shell.stub("mmdebstrap", Answer(times=0))
-    made = 'make_image() { mkdir -p "$(images_dir)"; : >"$(images_dir)/$1.tar"; }'
+    made = 'make_image() { mkdir -p "$(images_dir)"; : >"$(archive_of "$1")"; }'
     done = shell.call("ensure_base_images", before=made)
     assert done.status == 0, done.err
     assert f"cannot pull {DEFAULTS[0]}: {UNREACHABLE.strip()}" in done.err
@@ -304,12 +310,42 @@ def test_images_are_made_where_no_registry_answers(shell: Shell) -> None:
 
 
 def test_images_made_before_are_loaded_without_asking_a_registry(shell: Shell) -> None:
-    state = shell.root / "state" / "images"
-    state.mkdir(parents=True)
-    for name in ("rust", "runtime"):
-        (state / f"{name}.tar").touch()
+    for path in archives(shell):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     shell.stub("docker", Answer(when="load --quiet --input *", times=2), *inspected())
     assert shell.call("ensure_base_images").status == 0
+
+
+def test_an_image_by_an_earlier_recipe_is_replaced(shell: Shell) -> None:
+    rust, _runtime = archives(shell)
+    rust.parent.mkdir(parents=True)
+    rust.touch()
+    shell.stub(
+        "docker",
+        Answer(when="image inspect --format *Labels* layerproof/rust:local", out="7\n"),
+        Answer(when="image inspect --format {{.Id}} layerproof/rust:local", out="sha256:7\n"),
+        Answer(when=f"load --quiet --input {rust}", times=1),
+        Answer(when="image rm sha256:7", times=1),
+        *inspected(DEFAULTS[1]),
+    )
+    done = shell.call("ensure_base_images")
+    assert done.status == 0, done.err
+
+
+def test_a_new_archive_takes_the_place_of_the_earlier_one(shell: Shell) -> None:
+    rust, runtime = archives(shell)
+    rust.parent.mkdir(parents=True)
+    for path in (rust.with_name("rust.tar"), rust.with_name("rust-7.tar"), runtime):
+        path.touch()
+    layer = 'for word; do case "$word" in */layer.tar) : >"$word" ;; esac; done'
+    shell.stub("mmdebstrap", Answer(does=layer))
+    shell.stub("dpkg", Answer(when="--print-architecture", out="amd64\n"))
+    shell.stub("tar", Answer(does=': >"$4"'))
+    shell.stub("setsid", Answer(does='exec "$@"', times=1))
+    done = shell.call("make_image rust", before='write_sources() { mkdir "$2"; : >"$2/1.list"; }')
+    assert done.status == 0, done.err
+    assert set(rust.parent.iterdir()) == {rust, runtime}
 
 
 def test_a_registry_that_hangs_is_given_up(shell: Shell) -> None:
@@ -332,7 +368,7 @@ def test_a_failed_image_leaves_nothing(shell: Shell) -> None:
     shell.stub("mmdebstrap", Answer(err="E: apt-get update failed\n", status=25, times=1))
     shell.stub("setsid", Answer(does='exec "$@"', times=1))
     done = shell.call(
-        "make_image name trixie essential gcc || echo status $?",
+        "make_image rust || echo status $?",
         before='write_sources() { mkdir "$2"; echo deb >"$2/1.list"; }',
     )
     assert done.out == "status 3\n"
@@ -352,7 +388,7 @@ def test_an_unpacked_mmdebstrap_finds_its_helper_beside_it(shell: Shell) -> None
     shell.stub("setsid", Answer(does='exec "$@"', times=1))
     sources = 'write_sources() { mkdir "$2"; echo deb >"$2/1.list"; }'
     done = shell.call(
-        "make_image name trixie extract dash || echo status $?",
+        "make_image rust || echo status $?",
         before=f"{sources}; archive_image() {{ :; }}; mv() {{ :; }}",
     )
     assert done.out == "", done.err
