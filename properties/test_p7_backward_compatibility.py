@@ -32,6 +32,7 @@ from harness.judging.legacy import (
     Program,
     State,
     expect,
+    is_said,
 )
 from harness.judging.report import Row
 from harness.model import Entry, File
@@ -442,7 +443,8 @@ def exit_row(call: Invocation, expected: Outcome, seen: ScriptRun) -> Row:
 
 def said_rows(expected: Outcome, seen: ScriptRun) -> list[Row]:
     """Expect the words that an invocation has to say."""
-    return [Row(f"says {w!r}", "yes", "yes" if w in seen.log else "no") for w in expected.says]
+    told = {words: "yes" if is_said(words, seen.log) else "no" for words in expected.says}
+    return [Row(f"says {words!r}", "yes", said) for words, said in told.items()]
 
 
 def artifact_rows(

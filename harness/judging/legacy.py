@@ -78,6 +78,7 @@ class State:
 class Outcome:
     """What is to be seen: exit class, words in the output, the state, the files of codebuild.
 
+    What it `says` is judged by `is_said`.
     `packages` says that the package is made, be it of the program that it holds already.
     """
 
@@ -93,6 +94,15 @@ _MAKE = {
     "build-local": ("local",),
     "deploy-package": ("--package-only",),
 }
+
+
+def is_said(words: str, log: str) -> bool:
+    """Tell whether the words stand in the log, as they are or all of them in one line.
+
+    How a sentence is put is a script's own; words in lower case may stand there in any case.
+    """
+    lines = log.splitlines() if words != words.lower() else log.lower().splitlines()
+    return words in log or any(all(w in line for w in words.split()) for line in lines)
 
 
 def expect(invocation: Invocation, state: State, *, binary: str) -> Outcome:
@@ -133,7 +143,7 @@ def _expect_build(
     """A method that builds: the last one named, `docker` where none is."""
     methods = [word for word in words if word in METHODS]
     method = methods[-1] if methods else "docker"
-    said: list[str] = [] if methods else ["[INFO]", "defaulting to docker"]
+    said: list[str] = [] if methods else ["[INFO]", "default docker"]
     if method == "codebuild":
         return Outcome(ExitClass.DONE, tuple(said), start, codebuild=True)
     if start.answer is None:
