@@ -65,10 +65,13 @@ class Running:
         """Whether the command has ended."""
         return self._popen.poll() is not None
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the whole group; one that is gone already is no error."""
+    def signal(self, number: int, *, alone: bool = False) -> None:
+        """Send a signal to the whole group, or to its first process alone.
+
+        One that is gone already is no error.
+        """
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+            (os.kill if alone else os.killpg)(self.pid, number)
 
     def wait(self, *, limit: float, stdin: bytes | None = None) -> Completed:
         """Return the result, or end the group and raise CommandError after `limit` seconds."""

@@ -31,12 +31,12 @@ WITHIN = 60.0
 
 @contextlib.contextmanager
 def scripts_in(
-    tree: Tree, bench: Bench, tally: Tally, *, called: str | None = None
+    tree: Tree, bench: Bench, tally: Tally, *, called: str | None = None, isolated: bool = False
 ) -> Iterator[Scripted]:
     """Count a scenario, write its project to disk, and yield the scripts under test in it."""
     with (
         tally.scenario(),
-        bench.workspace(tree, called=called) as workspace,
+        bench.workspace(tree, called=called, isolated=isolated) as workspace,
         scripted(workspace) as scripts,
     ):
         yield scripts

@@ -72,8 +72,8 @@ def test_a_build_by_the_scripts_runs_nothing_again_either(
 
 
 def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
-    """Build, on another branch again, and after a failure that is taken back: nothing is executed
-    again. Edit and commit, build: nothing of the base and the dependencies.
+    """Build, on another branch again, with --clean, and after a failure that is taken back: nothing
+    is executed again. Edit and commit, build: nothing of the base and the dependencies.
     """
     change = edits.apply(EditClass.SOURCE, start)
     assert change is not None
@@ -82,13 +82,14 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     script_build(scripts, story, judge)
     before = (scripts.project / PACKAGE).read_bytes()
     branch(scripts.project)
-    story.append("nothing changed but the branch, build-lambda.sh prod")
-    expect_kept(script_build(scripts, story, judge), story, judge)
-    judge(
-        "Nothing changed, and yet the package is another one.",
-        holds=(scripts.project / PACKAGE).read_bytes() == before,
-        scenario=story,
-    )
+    for happened, words in {"the branch": ("prod",), "the call": ("--clean", "prod")}.items():
+        story.append(f"nothing changed but {happened}, build-lambda.sh {' '.join(words)}")
+        expect_kept(script_build(scripts, story, judge, *words), story, judge)
+        judge(
+            "Nothing changed, and yet the package is another one.",
+            holds=(scripts.project / PACKAGE).read_bytes() == before,
+            scenario=story,
+        )
     wrong = no_such_dependency(start)
     scripts.workspace.edit(wrong)
     story.append(f"{wrong.summary}, build-lambda.sh prod")
@@ -146,12 +147,12 @@ def branch(project: Path) -> None:
     git(project, ("checkout", "--quiet", "-b", "another-branch"))
 
 
-def script_build(scripts: Scripted, story: list[str], judge: Judge) -> list[Vertex]:
+def script_build(scripts: Scripted, story: list[str], judge: Judge, *words: str) -> list[Vertex]:
     """Build for production by the script, which has to succeed; return the steps it executed.
 
     Of a build by another program than buildx nothing is known; its package is judged all the same.
     """
-    seen = scripts.run_noting(BUILD_LAMBDA, "prod")
+    seen = scripts.run_noting(BUILD_LAMBDA, *(words or ("prod",)))
     judge("`build-lambda.sh prod` failed.", holds=seen.status == 0, scenario=story, log=seen.log)
     return worked(v for said in seen.notes.said for v in progress.decode_plain(said))
 

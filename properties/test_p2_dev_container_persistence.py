@@ -5,7 +5,7 @@ compiled.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import pytest
@@ -22,12 +22,13 @@ from harness.running.scripted import (
     BUILD_LAMBDA,
     DEV_CONTAINER,
     Container,
+    Promise,
     Scripted,
     ScriptRun,
 )
 from harness.scenario import Bench
 from harness.strategies import IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
-from properties.common import dev_truth, same_lines, scripts_in
+from properties.common import dev_truth, same_lines, scripts_in, with_feature
 from properties.story import count
 
 pytestmark = pytest.mark.property("P2")
@@ -63,7 +64,7 @@ def test_neither_a_failed_build_nor_a_date_costs_what_was_compiled(
     the build is asked for in other ways.
     """
     start = strategies.richest(bench.subject.shape, bench.subject.binary)
-    with scripts_in(render(start).tree, bench, tally) as dev:
+    with scripts_in(with_feature(start), bench, tally) as dev:
         judge_mishaps(start, dev, judge=judge)
 
 
@@ -94,18 +95,31 @@ def judge_mishaps(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
     expect_same(before, dev, story, judge)
     expect_kept(dependencies, seen, story, judge)
     judge_output(start, dev, seen, story, judge)
-    for call in ways_to_ask(dev):
-        story.append(" ".join(call))
-        seen = build(dev, story, judge, call=call)
+    for way, call in ways_to_ask(dev).items():
+        story.append(way)
+        seen = call()
+        judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
         expect_same(before, dev, story, judge)
         expect_kept(dependencies, seen, story, judge)
 
 
-def ways_to_ask(dev: Scripted) -> list[tuple[str, ...]]:
+def ways_to_ask(dev: Scripted) -> dict[str, Callable[[], ScriptRun]]:
     """Return the calls that ask for a dev build in another way than `dev-container.sh build`."""
-    ways: list[tuple[str, ...]] = [(BUILD_LAMBDA, "--verbose", "dev")]
+    flags = {"CARGO_FLAGS": "--features extra"}
+    ways: dict[str, Callable[[], ScriptRun]] = {
+        "build-lambda.sh --verbose dev": lambda: dev.run(BUILD_LAMBDA, "--verbose", "dev"),
+        "CARGO_FLAGS='--features extra' dev-container.sh build": lambda: dev.run(
+            DEV_CONTAINER, "build", environment=flags
+        ),
+    }
     if dev.offers("--quiet"):
-        ways.append((BUILD_LAMBDA, "--quiet", "dev"))
+        ways["build-lambda.sh --quiet dev"] = lambda: dev.run(BUILD_LAMBDA, "--quiet", "dev")
+    if Promise.ONE_CONTAINER in dev.promises:
+        link = dev.project.with_name(f"{dev.project.name}-link")
+        link.symlink_to(dev.project)
+        ways["dev build where a link leads to the project"] = lambda: dev.run(
+            DEV_CONTAINER, "build", by=link
+        )
     return ways
 
 
@@ -117,7 +131,7 @@ def judge_plan(
     Cargo itself overlooks a file that changes to an older date: only scripts that say they see it
     are given such edits.
     """
-    if not dev.sees_old_dates:
+    if Promise.SEES_OLD_DATES not in dev.promises:
         plan = replace(plan, steps=tuple(replace(step, old=False) for step in plan.steps))
     story = [f"dev build of {plan!r}"]
     project = render(plan.start)
@@ -168,11 +182,9 @@ def expect_kept(
     )
 
 
-def build(
-    dev: Scripted, story: list[str], judge: Judge, *, call: Sequence[str] = (DEV_CONTAINER, "build")
-) -> ScriptRun:
+def build(dev: Scripted, story: list[str], judge: Judge) -> ScriptRun:
     """Run a dev build that has to succeed."""
-    seen = dev.run(*call)
+    seen = dev.run(DEV_CONTAINER, "build")
     judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
     return seen
 

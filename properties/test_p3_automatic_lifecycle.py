@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from harness.generated import edits
 from harness.generated.projects import Blueprint, Dependency, Member, render
 from harness.judging.judge import Judge, Tally
+from harness.judging.legacy import NO_ENGINE
 from harness.judging.report import Row
 from harness.model import Edit, EditClass
 from harness.running.container_events import (
@@ -34,6 +36,7 @@ from harness.running.scripted import (
     DEV_CONTAINER,
     PACKAGE,
     Container,
+    Promise,
     Scripted,
     ScriptRun,
     scripted,
@@ -47,6 +50,8 @@ pytestmark = pytest.mark.property("P3")
 CALL_SECONDS = 240.0
 LONG, NOT_FOR_EVER = 60, 15
 """Seconds that a build takes which is interrupted; the second where it may be left to go on."""
+STATES = ("absent", "running", "exited", "created", "paused", "stopped")
+"""What a `status` calls the state of a container."""
 SOON = 20.0
 """Seconds within which an interrupted call has ended."""
 
@@ -61,6 +66,7 @@ EACH_IN_TURN = [
         (ContainerEvent.VOLUMES_REMOVED,),
         (ContainerEvent.STATUS, ContainerEvent.PAUSED, ContainerEvent.STATUS, ContainerEvent.STOP),
         (ContainerEvent.DOCKERFILE_CHANGED,),
+        (ContainerEvent.DOCKERFILE_CHANGED, ContainerEvent.EXEC),
         (ContainerEvent.BASE_IMAGE_CHANGED,),
         (ContainerEvent.IMAGE_REMOVED,),
     )
@@ -69,6 +75,8 @@ EACH_IN_TURN = [
 """Each accident with nothing but a build after it: chance alone may follow it by a command that
 repairs what it did. A container that is paused can be stopped, too.
 """
+RENEWING = {ContainerEvent.START, ContainerEvent.EXEC}
+"""Commands after which the container is current, where that is promised."""
 happenings = st.lists(
     st.sampled_from([m for m in ContainerEvent if m is not ContainerEvent.BUILD]), max_size=4
 )
@@ -115,6 +123,13 @@ def test_an_interrupted_build_is_in_nobodys_way(bench: Bench, tally: Tally, judg
     start = project(bench.subject.binary)
     with scripts_in(render(start).tree, bench, tally) as dev:
         judge_interrupted(start, dev, judge=judge)
+
+
+def test_status_tells_no_more_than_it_knows(bench: Bench, tally: Tally, judge: Judge) -> None:
+    """A container that is up, asked for where no engine answers, and where the network differs."""
+    start = project(bench.subject.binary)
+    with scripts_in(render(start).tree, bench, tally) as dev:
+        judge_elsewhere(start, dev, judge=judge)
 
 
 def test_two_checkouts_have_a_container_each(bench: Bench, tally: Tally, judge: Judge) -> None:
@@ -217,6 +232,8 @@ def judge_two_checkouts(
     there.run(DEV_CONTAINER, "stop")
     expect_untouched(before, here, story, judge)
     judge_container(here, first, story, judge, log="")
+    if Promise.ONE_CONTAINER in there.promises:
+        judge_names(before, here, there, story, judge)
     perform(ContainerEvent.REMOVED, here)
     there.run(DEV_CONTAINER, "clean")
     story += ["the first checkout's container is removed", "clean in the other", "dev build"]
@@ -228,6 +245,27 @@ def judge_two_checkouts(
         scenario=story,
         rows=[Row(crate, "kept", "compiled") for crate in again],
         log=seen.log,
+    )
+
+
+def judge_names(
+    before: Container, here: Scripted, there: Scripted, story: list[str], judge: Judge
+) -> None:
+    """The first's container gets the name that the other's has: `clean` removes the other's."""
+    api = here.bench.engine.client.api
+    (other,) = there.containers()
+    name = api.inspect_container(other.id)["Name"].lstrip("/")
+    api.rename(other.id, f"{name}-renamed")
+    api.rename(before.id, name)
+    there.run(DEV_CONTAINER, "clean")
+    story.append("the first's container gets the other's name, and that another; clean there")
+    expect_untouched(before, here, story, judge)
+    judge(
+        "`clean` did not find the container of its project.",
+        holds=not there.containers(),
+        scenario=story,
+        rows=[Row("containers of the other", "none", states(there.containers()))],
+        hint="Find the container by a label, not by its name.",
     )
 
 
@@ -263,18 +301,62 @@ def judge_interrupted(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
     """Interrupt a build that takes long; then one without what took so long is as any other."""
     story = ["dev build"]
     judge_build(dev, start, story, judge)
-    seconds = LONG if dev.ends_builds else NOT_FOR_EVER
-    changes = {"build.rs": slow_script(seconds)}
+    ends_builds = Promise.ENDS_BUILDS in dev.promises
+    changes = {"build.rs": slow_script(LONG if ends_builds else NOT_FOR_EVER)}
     slow = Edit(EditClass.BUILD_SCRIPT, "a build script that takes long", changes)
     dev.workspace.edit(slow)
-    story.append(f"{slow.summary}, dev build, interrupted")
-    with dev.beside(DEV_CONTAINER, "build") as running:
+    story.append(f"{slow.summary}, dev build, Ctrl-C")
+    judge_end((DEV_CONTAINER, "build"), dev, story, judge)
+    if ends_builds:  # where it may go on, the second would wait for the first
+        story.append("build-lambda.sh dev, which alone is told to end")
+        judge_end((BUILD_LAMBDA, "dev"), dev, story, judge, alone=True)
+    dev.workspace.edit(taken_back(slow, start))
+    story.append("that is taken back, dev build")
+    judge_build(dev, start, story, judge)
+
+
+def judge_elsewhere(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
+    """Build; ask for the container without an engine, and in another network where promised."""
+    story = ["dev build"]
+    judge_build(dev, start, story, judge)
+    story.append("status --json, where no engine answers")
+    seen = dev.run(DEV_CONTAINER, "status", "--json", environment={"DOCKER_HOST": NO_ENGINE})
+    told = [state for state in STATES if f'"{state}"' in seen.out]
+    judge(
+        "`status` tells of a container without having asked an engine.",
+        holds=seen.status != 0 and not told,
+        scenario=story,
+        rows=[
+            Row("exit of status", "not 0", "not 0" if seen.status else "0"),
+            Row("state", "none told", ", ".join(told) or "none told"),
+        ],
+        log=seen.log,
+        hint="Where the engine does not answer, say so and fail: nothing is known.",
+    )
+    if Promise.FOLLOWS_NETWORK not in dev.promises:
+        return
+    other = "none" if dev.environment["LAYERPROOF_NETWORK"] == "host" else "host"
+    story.append(f"LAYERPROOF_NETWORK={other} status --json")
+    said = dev.status({"LAYERPROOF_NETWORK": other})
+    row = Row("current", "False", str(said.get("current")))
+    finding = "The container has another network than it is to have, and `status` says nothing."
+    judge(finding, holds=not row.differs, scenario=story, rows=[row])
+
+
+def judge_end(
+    call: Sequence[str], dev: Scripted, story: list[str], judge: Judge, *, alone: bool = False
+) -> None:
+    """Interrupt the call while it builds; it ends, and so does what it runs, where promised.
+
+    The signal is Ctrl-C's, to all that the terminal runs; or kill's, to the script `alone`.
+    """
+    with dev.beside(*call) as running:
         begun = until(lambda: running.ended or slow_processes(dev)) and not running.ended
-        running.signal(ctrl_c())
+        running.signal(signal.SIGTERM if alone else ctrl_c(), alone=alone)
         ended = until(lambda: running.ended, within=SOON)
         end = running.wait(limit=CALL_SECONDS)
     rows = [Row("the build script ran", "True", str(begun))]
-    if dev.ends_builds:
+    if Promise.ENDS_BUILDS in dev.promises:
         rows.append(Row("exit status", "not 0", "not 0" if end.status else "0"))
         gone = until(lambda: not slow_processes(dev))
         rows.append(Row("the call ended", "soon", "soon" if ended else "with the build"))
@@ -288,9 +370,6 @@ def judge_interrupted(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
         rows=rows,
         log=f"{end.out}{end.err}",
     )
-    dev.workspace.edit(taken_back(slow, start))
-    story.append("that is taken back, dev build")
-    judge_build(dev, start, story, judge)
 
 
 def slow_processes(dev: Scripted) -> bool:
@@ -426,17 +505,20 @@ def judge_move(
         ContainerEvent.STOP: ("exited", "absent", "created"),
         ContainerEvent.CLEAN: ("absent",),
     }[move]
+    rows = [
+        Row("exit status", "0", str(ran.status)),
+        Row(
+            "container",
+            " or ".join(expected),
+            truth if truth not in expected else " or ".join(expected),
+        ),
+    ]
+    if move in RENEWING and Promise.CURRENT_BEFORE_EXEC in dev.promises:
+        rows.append(Row("current", "True", str(dev.status().get("current"))))
     judge(
         f"{move.value!r} was not obeyed.",
-        holds=ran.status == 0 and truth in expected,
+        holds=same_lines(rows),
         scenario=story,
-        rows=[
-            Row("exit status", "0", str(ran.status)),
-            Row(
-                "container",
-                " or ".join(expected),
-                truth if truth not in expected else " or ".join(expected),
-            ),
-        ],
+        rows=rows,
         log=ran.log,
     )

@@ -4,6 +4,7 @@ build takes it; nothing in the source tree changes but the declared outputs, whi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -23,11 +24,14 @@ from harness.generated.source_trees import trees as odd_trees
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import Entry, File, Link
-from harness.running.scripted import DEV_CONTAINER, OUTPUTS, Scripted, ScriptRun, scripted
+from harness.running.scripted import DEV_CONTAINER, OUTPUTS, Promise, Scripted, ScriptRun, scripted
 from harness.scenario import Bench
+from properties.common import git
 from properties.story import count
 
 pytestmark = pytest.mark.property("P4")
+ROOT = ("", "0", "0:0", "root", "root:root")
+"""What the engine says of a container in which root works."""
 LOCK_SHARE = 4
 """One of so many scenarios is about the lock file."""
 FOLDER = "odd"
@@ -73,8 +77,20 @@ def printed(data: bytes, *, told: str = "", flagged: bool = False) -> str:
 @pytest.fixture(scope="module")
 def dev(bench: Bench) -> Iterator[Scripted]:
     """Keep one dev container for all trees: each scenario has the project to itself."""
-    with bench.workspace(project(bench)) as workspace, scripted(workspace, plain=True) as made:
+    with project_of_a_user(bench) as made:
         yield made
+
+
+@contextlib.contextmanager
+def project_of_a_user(bench: Bench) -> Iterator[Scripted]:
+    """Yield the scripts in the project, which is a plain user's.
+
+    It is a repository of git's, where there is git: that is part of the source tree too.
+    """
+    with bench.workspace(project(bench)) as workspace:
+        git(workspace.context, ("init", "--quiet"))
+        with scripted(workspace, plain=True) as made:
+            yield made
 
 
 def project(bench: Bench) -> dict[str, Entry]:
@@ -182,7 +198,7 @@ def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
         put_dated(dev, DATA, content, date)
         story.append(f"{DATA}: {content!r}, dated as it was, dev build")
         judge_build(dev, content, story, judge)
-    if not dev.sees_old_dates:
+    if Promise.SEES_OLD_DATES not in dev.promises:
         put_dated(dev, str(other), b"another", date)
     trees.put(dev.project, DATA, Link(other.name))
     dev.hand_over(dev.project / "src")
@@ -193,7 +209,7 @@ def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
 def put_dated(dev: Scripted, path: str, content: bytes, date: int) -> None:
     """Write a file, and give it that date if the scripts make up for what cargo overlooks."""
     trees.put(dev.project, path, File(content))
-    if dev.sees_old_dates:
+    if Promise.SEES_OLD_DATES in dev.promises:
         os.utime(dev.project / path, ns=(date, date))
     dev.hand_over(dev.project / "src")
 
@@ -223,20 +239,21 @@ def judge_configured(dev: Scripted, *, judge: Judge) -> None:
 
 
 def judge_commands(dev: Scripted, *, judge: Judge) -> None:
-    """Let commands write in the source: each file is whose the first is; some let root do that."""
+    """Let commands write in the source: it is the caller's, but where the container is root's."""
     words = (str(dev.scripts / DEV_CONTAINER), "exec", "--", "touch")
     calls: dict[str, tuple[str, ...]] = {"src/written": (*words, "src/written")}
     if sys.platform == "linux" and shutil.which("script") is not None:  # elsewhere it is another
         typed = shlex.join((*words, "src/typed"))
         calls["src/typed"] = ("script", "--quiet", "--return", "--command", typed, "/dev/null")
     expected = None
+    roots_own = any(container.user in ROOT for container in dev.containers())
     for path, call in calls.items():
         story = ["a project with a dev container", shlex.join(call)]
         seen = dev.command(call)
         file = dev.project / path
         owner = str(file.lstat().st_uid) if file.exists() else "nobody: it is not there"
         file.unlink(missing_ok=True)
-        expected = expected or ("0" if owner == "0" else str(dev.uid))
+        expected = expected or ("0" if owner == "0" and roots_own else str(dev.uid))
         judge(
             "What a command in the container wrote is not the caller's.",
             holds=owner == expected,

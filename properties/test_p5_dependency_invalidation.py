@@ -4,6 +4,7 @@ source alone reuses them, and the binary is always that of the current source.
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 
 from harness import progress
 from harness.config import Config
-from harness.generated import checkouts, projects, registry
+from harness.generated import checkouts, edits, projects, registry
 from harness.generated.checkouts import Checkout
 from harness.generated.projects import Blueprint, Unit, render, units
 from harness.judging.foundation import among, dependencies, keeps_compiled_crates, worked
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Promise, Scripted, ScriptRun
 from harness.scenario import DID_NOT_RUN, Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
@@ -33,7 +35,7 @@ from harness.strategies import (
     tree_of,
 )
 from harness.subject import Subject
-from properties.common import structure_findings
+from properties.common import scripts_in, structure_findings
 from properties.story import (
     any_plan,
     checkout_of,
@@ -114,6 +116,82 @@ def test_no_file_that_counts_is_kept_from_the_build(
     kept = "The ignore file keeps from the build what the program is made of."
     with tally.scenario():
         expect_no_finding(kept, KEPT_AWAY, structure_findings(subject, configuration), judge)
+
+
+def test_the_scripts_have_compiled_what_changed_and_nothing_else(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """What a Dockerfile keeps, the script that builds it may throw away, and overlook an edit."""
+    start = richest(bench.subject.shape, bench.subject.binary)
+    with scripts_in(render(start).tree, bench, tally, isolated=True) as scripts:
+        judge_scripts(start, scripts, judge=judge)
+
+
+def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
+    """Build, add a dependency, build: that is compiled. Then an edit that hides, where the scripts
+    say that they see those, since what carries the source to the engine does not.
+    """
+    story = ["build-lambda.sh prod"]
+    call(scripts, story, judge)
+    added = edits.apply(EditClass.DEPENDENCY_ADD, start)
+    assert added is not None
+    scripts.workspace.edit(added.edit)
+    story.append(f"{added.edit.summary}, build-lambda.sh prod")
+    seen = call(scripts, story, judge)
+    if keeps_compiled_crates(scripts.bench.subject.dockerfile):
+        there = in_lock(added.after)
+        compiled = [crate for crate in crates_of(seen) if crate in there]
+        fresh = {unit.crate for unit in units_of(added.after) - units_of(start)}
+        again = sorted(set(compiled) - fresh)
+        judge(
+            "The script's build compiled other crates than the one that was added.",
+            holds=not again,
+            scenario=story,
+            rows=[Row(f"crate {crate}", "kept", "compiled") for crate in again],
+            log=seen.log,
+            hint="Let the cache mount keep its id when a manifest or the lock file changes.",
+        )
+    if Promise.SEES_OLD_DATES in scripts.promises:
+        judge_hidden(added.after, scripts, story, judge=judge)
+
+
+def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge: Judge) -> None:
+    """Edit a file that lies beside src/, or else in it, and leave its size and date; build."""
+    change = edits.apply(EditClass.BUILD_SCRIPT, start) or edits.apply(
+        EditClass.SOURCE_SAME_SIZE, start
+    )
+    assert change is not None
+    paths = [scripts.project / path for path in change.edit.changes]
+    dates = [path.stat().st_mtime_ns for path in paths]
+    scripts.workspace.edit(change.edit)
+    for path, date in zip(paths, dates, strict=True):
+        os.utime(path, ns=(date, date))
+    story.append(f"{change.edit.summary}, of the same size and date, build-lambda.sh prod")
+    seen = call(scripts, story, judge)
+    binary = start.members[0].binaries[0]
+    expected = render(change.after).binaries[binary]
+    row = Row("the package prints", expected, scripts.programs(f"./{PACKAGE}")[0])
+    judge(
+        "The package is not of the current source.",
+        holds=not row.differs,
+        scenario=story,
+        rows=[row],
+        log=seen.log,
+        hint="Make the engine's copy of the source compare what it holds, not sizes and dates.",
+    )
+
+
+def call(scripts: Scripted, story: list[str], judge: Judge) -> ScriptRun:
+    """Build for production by the script; it has to succeed."""
+    seen = scripts.run_noting(BUILD_LAMBDA, "prod")
+    judge("`build-lambda.sh prod` failed.", holds=seen.status == 0, scenario=story, log=seen.log)
+    return seen
+
+
+def crates_of(seen: ScriptRun) -> tuple[str, ...]:
+    """Return the crates that cargo says it compiled, by what a build says of itself or shows."""
+    steps = [v for said in seen.notes.said for v in progress.decode_plain(said)]
+    return progress.crates_compiled(steps) or seen.crates_compiled
 
 
 def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:

@@ -114,7 +114,8 @@ def asking_project(subject: Subject) -> dict[str, Entry]:
 
 
 def judge_asked(scripts: Scripted, *, judge: Judge) -> None:
-    """Build in dev mode, add a second binary, build in both modes: the answers are the same.
+    """Build in dev mode with flags, without, with them again; add a second binary, build in both
+    modes: the answers are the same.
 
     Only what a mode does with one binary is expected of it with two, and what dev does of prod
     where the Dockerfile takes cargo's configuration along.
@@ -127,6 +128,11 @@ def judge_asked(scripts: Scripted, *, judge: Judge) -> None:
     told = {"it is"} if compiler_flags(subject.dockerfile) else {"it is configured"}
     told |= {f"{words} extra" for words in told}  # with flags by ENV, configured ones do not hold
     rows = [Row("dev: configured", one if one in told else min(told), one)]
+    story += ["build-lambda.sh dev", story[0]]
+    rows.append(
+        Row("dev, no flags", one.removesuffix(" extra"), asked(scripts, "dev", {}, story, judge))
+    )
+    rows.append(Row("dev, flags again", one, asked(scripts, "dev", flags, story, judge)))
     other = scripts.project / folder(start, start.members[0]) / "src" / "bin" / "other.rs"
     other.parent.mkdir()
     other.write_bytes(b'fn main() { println!("the other one"); }\n')
@@ -180,7 +186,28 @@ def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) 
         rows=[row],
         hint="Package what this call has built, never what happens to lie in target/.",
     )
+    judge_package_only(scripts, story, judge=judge)
     judge_error(start, mode, scripts, story, judge=judge)
+
+
+def judge_package_only(scripts: Scripted, story: list[str], *, judge: Judge) -> None:
+    """Package once more: it is what was built last, not what another mode left."""
+    before = (scripts.project / PACKAGE).read_bytes()
+    story.append("build-lambda.sh --package-only")
+    seen = scripts.run(BUILD_LAMBDA, "--package-only")
+    same = (scripts.project / PACKAGE).read_bytes() == before
+    rows = [
+        Row("exit status", "0", str(seen.status)),
+        Row(str(PACKAGE), "what was built last", "what was built last" if same else "another"),
+    ]
+    judge(
+        "`--package-only` did not package what was built last.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        log=seen.log,
+        hint="Note what each build leaves, and package that; do not search target/.",
+    )
 
 
 def judge_error(
@@ -192,8 +219,10 @@ def judge_error(
     assert edit is not None
     scripts.workspace.edit(edit)
     story.append(f"{edit.summary}, {mode} build")
-    seen = scripts.run(BUILD_LAMBDA, mode)
+    seen = scripts.run_noting(BUILD_LAMBDA, mode)
     rows = [Row("exit status", "not 0", "not 0" if seen.status else "0")]
+    if mode == "dev":
+        rows.append(Row("image build in dev", "none", image_build_in(seen)))
     for output, content in zip((PACKAGE, ZIP), before, strict=True):
         file = scripts.project / output
         same = file.is_file() and file.read_bytes() == content
@@ -263,11 +292,9 @@ def judge_work(
         again |= set(dev.crates_compiled) - set(prod.crates_compiled)
     if not prod.crates_compiled:
         count("prod does not say what it compiles")
-    called = any(IMAGE_BUILD_CALL.match(words) for words in dev.notes.calls)
-    built = "one" if called or IMAGE_BUILD.search(dev.log) else "none"
     rows = [
         Row("dependencies, or what only dev compiles", "none", ", ".join(sorted(again)) or "none"),
-        Row("image build in dev", "none", built),
+        Row("image build in dev", "none", image_build_in(dev)),
     ]
     judge(
         "Dev does not do less work than prod for the same edit.",
@@ -276,6 +303,12 @@ def judge_work(
         rows=rows,
         log=dev.log,
     )
+
+
+def image_build_in(seen: ScriptRun) -> str:
+    """Return whether an image was built in a run that was noted, `one` or `none`."""
+    called = any(IMAGE_BUILD_CALL.match(words) for words in seen.notes.calls)
+    return "one" if called or IMAGE_BUILD.search(seen.log) else "none"
 
 
 def judge_packages(

@@ -66,6 +66,8 @@ Facts = Mapping[str, tuple[object, ...]]
 FIRST_ANSWER = 999
 LONG = 120
 """Seconds that a build takes which is interrupted."""
+EARLIER = b'"0.1.0"', b'"0.0.9"'
+"""What makes a lock file that of an earlier version of the package."""
 TEST = b"#[test]\nfn ends_as_it_is_told() {\n    assert!(%s);\n}\n"
 A_MOMENT = 10.0
 """Seconds that a program may take to end when it is told to."""
@@ -150,7 +152,7 @@ def test_a_lock_file_that_does_not_fit_is_left_alone(
     tree = project(bench.subject, None)
     lock = tree["Cargo.lock"]
     assert isinstance(lock, File)
-    tree["Cargo.lock"] = File(lock.content.replace(b'"0.1.0"', b'"0.0.9"'))
+    tree["Cargo.lock"] = File(lock.content.replace(*EARLIER))
     for method in ("docker", "native") if host_cargo_works() else ("docker",):
         with scripts_in(tree, bench, tally) as scripts:
             judge_lock(method, scripts, judge=judge)
@@ -186,11 +188,21 @@ def test_an_image_that_cannot_be_made_is_an_error(bench: Bench, tally: Tally, ju
 
 
 def judge_interrupted(scripts: Scripted, *, judge: Judge) -> None:
-    """Package; then interrupt a build by the host's cargo that takes long."""
-    story = ["build-lambda.sh native"]
+    """Package; then interrupt a build by the host's cargo that takes long.
+
+    The lock file is an earlier version's, where the scripts build with one: cargo writes it anew.
+    """
+    lock = scripts.project / "Cargo.lock"
+    fitting = lock.read_bytes()
+    lock.write_bytes(fitting.replace(*EARLIER))
+    story = ["build-lambda.sh native, with the lock file of an earlier version"]
     first = scripts.run(BUILD_LAMBDA, "native")
+    if first.status != 0:
+        lock.write_bytes(fitting)
+        story = ["build-lambda.sh native"]
+        first = scripts.run(BUILD_LAMBDA, "native")
     judge("It failed.", holds=first.status == 0, scenario=story, log=first.log)
-    before = artifacts(scripts.project)
+    before, locked = artifacts(scripts.project), lock.read_bytes()
     script = Path(source_path(scripts.bench.subject)).parents[1] / "build.rs"
     (scripts.project / script).write_bytes(slow_script(LONG).content)
     story.append(f"{script} takes long, build-lambda.sh native, interrupted")
@@ -210,6 +222,7 @@ def judge_interrupted(scripts: Scripted, *, judge: Judge) -> None:
         Row("exit status", "not 0", "not 0" if end.status else "0"),
         Row("programs of the project that still run", "none", "none" if gone else "some"),
         Row("package", "as it was", "as it was" if same else "another, or none"),
+        Row("Cargo.lock", "as it was", "as it was" if lock.read_bytes() == locked else "another"),
     ]
     judge(
         "A build was interrupted, and left something behind.",

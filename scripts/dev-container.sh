@@ -32,6 +32,9 @@
 
 # layerproof: sees files that change to an older date
 # layerproof: ends what an interrupted build runs
+# layerproof: one container for a directory, whatever path leads to it and whatever its name
+# layerproof: start and exec, too, replace a container that is not current
+# layerproof: a container is not current in another network
 
 set -Eeuo pipefail
 

@@ -7,6 +7,7 @@ containers that mount the project's directory, whatever they are called and labe
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
 import os
 import re
@@ -36,12 +37,18 @@ OUTPUTS = ("target", "lambda-package")
 AFTER_PROGRAM = "\x1f"
 EACH_PROGRAM = r'for path; do "$path" 2>&1; printf "\037%s\037" "$?"; done'
 """Runs programs in turn, each status between two separators after what the program wrote."""
-OLD_DATES = "# layerproof: sees files that change to an older date"
-"""A line of dev-container.sh, where it promises more than cargo, which goes by dates, does."""
-ENDS_BUILDS = "# layerproof: ends what an interrupted build runs"
-"""The same, where it promises more than docker, whose client ends alone."""
 PLAIN_USER = 12345
 """Whom root calls the scripts as where files' owners matter: root's own show nothing."""
+
+
+class Promise(enum.Enum):
+    """What dev-container.sh may promise beyond the contract, each by a line `# layerproof: …`."""
+
+    SEES_OLD_DATES = "sees files that change to an older date"
+    ENDS_BUILDS = "ends what an interrupted build runs"
+    ONE_CONTAINER = "one container for a directory, whatever path leads to it and whatever its name"
+    CURRENT_BEFORE_EXEC = "start and exec, too, replace a container that is not current"
+    FOLLOWS_NETWORK = "a container is not current in another network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class Container:
     started_at: str
     image: str
     mounted_at: str
+    user: str
 
 
 class Scripted:
@@ -88,8 +96,8 @@ class Scripted:
         self.are_ours = self.scripts == SCRIPTS
         file = self.scripts / DEV_CONTAINER
         declared = file.read_text() if file.is_file() else ""
-        self.sees_old_dates = OLD_DATES in declared
-        self.ends_builds = ENDS_BUILDS in declared
+        lines = {line.strip() for line in declared.splitlines()}
+        self.promises = {p for p in Promise if f"# layerproof: {p.value}" in lines}
         buildx = noting.stand_in_for_buildx(self.bench.engine.buildx, self.project.parent / "tools")
         self.environment = {**script_environment(workspace), "LAYERPROOF_BUILDX": str(buildx)}
         self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()
@@ -120,10 +128,14 @@ class Scripted:
         *arguments: str,
         environment: Mapping[str, str | None] | None = None,
         limit: float = SCRIPT_SECONDS,
+        by: Path | None = None,
     ) -> ScriptRun:
-        """Run a script in the project's root, to its end, whatever its status."""
+        """Run a script in the project's root, to its end, whatever its status.
+
+        `by` is another path that leads there, as a shell knows it that went that way.
+        """
         argv = (str(self.scripts / script), *arguments)
-        return self.command(argv, environment=environment, limit=limit)
+        return self.command(argv, environment=environment, limit=limit, by=by)
 
     def command(
         self,
@@ -131,11 +143,13 @@ class Scripted:
         *,
         environment: Mapping[str, str | None] | None = None,
         limit: float = SCRIPT_SECONDS,
+        by: Path | None = None,
     ) -> ScriptRun:
         """Run any command in the project's root as a user of the scripts would."""
-        done = process.run(
-            self._as_caller(argv), limit=limit, cwd=self.project, env=self._merged(environment)
-        )
+        env = self._merged(environment)
+        if by is not None:
+            env["PWD"] = str(by)
+        done = process.run(self._as_caller(argv), limit=limit, cwd=by or self.project, env=env)
         if done.status != 0:
             self.bench.engine.expect_answer(f"{done.out}{done.err}")
         return _observed(done)
@@ -163,9 +177,9 @@ class Scripted:
         ) as running:
             yield running
 
-    def status(self) -> dict[str, Any]:
+    def status(self, environment: Mapping[str, str | None] | None = None) -> dict[str, Any]:
         """Return what `dev-container.sh status --json` says. Raises CommandError for no JSON."""
-        seen = self.run(DEV_CONTAINER, "status", "--json")
+        seen = self.run(DEV_CONTAINER, "status", "--json", environment=environment)
         try:
             said = json.loads(seen.out)
         except ValueError as error:
@@ -193,6 +207,7 @@ class Scripted:
                         started_at=state["StartedAt"],
                         image=facts["Image"],
                         mounted_at=here[0]["Destination"],
+                        user=facts["Config"]["User"],
                     )
                 )
         return found

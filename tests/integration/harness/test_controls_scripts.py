@@ -1,5 +1,5 @@
-"""Negative controls of P2, P3, P4, P6 and P7: scripts with one thing broken fail the property that
-promises it, with the words that name it; the scripts as they are pass the same scenarios.
+"""Negative controls of P1 to P7, but for images: scripts with one thing broken fail the property
+that promises it, with the words that name it; the scripts as they are pass the same scenarios.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from properties import test_p1_layer_caching as p1
 from properties import test_p2_dev_container_persistence as p2
 from properties import test_p3_automatic_lifecycle as p3
 from properties import test_p4_source_mount as p4
+from properties import test_p5_dependency_invalidation as p5
 from properties import test_p6_build_modes as p6
 from properties import test_p7_backward_compatibility as p7
+from properties.common import with_feature
 from tests.integration.harness import regressions
 from tests.integration.harness.regressions import Regression
 
@@ -40,14 +42,17 @@ GOOD = sorted((regressions.ROOT / "fixtures/dockerfiles/good").glob("*.Dockerfil
 PLAIN = regressions.ROOT / "fixtures" / "scripts" / "plain"
 AT_ONCE, APART = "two dev builds at once", "two checkouts"
 NO_CONTAINER, INTERRUPTED = "no container can be had", "a build is interrupted"
+UNKNOWN = "status is asked where it cannot know"
 TARGETS, ELSEWHERE = "make runs the tests", "make is called from a path with a blank"
 IMAGE = "an image that cannot be made is asked for"
 """Scenarios that are no moves of a dev container and no calls of the legacy interface."""
-SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED}
+SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED, UNKNOWN}
 PROJECT = Blueprint(
     members=(Member("app", answer=7, binaries=("app",), uses=("alpha",)),),
     dependencies=(Dependency("alpha"),),
 )
+SCRIPT = replace(PROJECT, members=(replace(PROJECT.members[0], build_script=1),))
+"""The same with a build script."""
 MOVES = (ContainerEvent.PAUSED, ContainerEvent.DOCKERFILE_CHANGED, ContainerEvent.STOP)
 CALLS = (
     Invocation(words=("--bogus", "--validate")),
@@ -98,12 +103,12 @@ def check_p2(bench: Bench, broken: Regression | None) -> None:
     with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
         plan = one_edit(old=True)
         p2.judge_plan(plan, dev, at_last=ContainerEvent.REMOVED, judge=judge_of("P2", bench))
-    with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
+    with bench.workspace(with_feature(PROJECT)) as workspace, scripted(workspace) as dev:
         p2.judge_mishaps(PROJECT, dev, judge=judge_of("P2", bench))
 
 
 def check_p3(bench: Bench, broken: Regression | None) -> None:
-    asked = set(broken.moves) if broken else {NO_CONTAINER, INTERRUPTED, APART}
+    asked = set(broken.moves) if broken else {NO_CONTAINER, INTERRUPTED, UNKNOWN, APART}
     named = [move for move in broken.moves if move not in SCENARIOS] if broken else ()
     moves: Sequence[ContainerEvent] = [ContainerEvent(move) for move in named] if broken else MOVES
     judge = judge_of("P3", bench)
@@ -114,6 +119,8 @@ def check_p3(bench: Bench, broken: Regression | None) -> None:
         scenarios.append(lambda dev: p3.judge_two_at_once(PROJECT, dev, built=True, judge=judge))
     if NO_CONTAINER in asked:
         scenarios.append(lambda dev: p3.judge_fallback(PROJECT, dev, judge=judge))
+    if UNKNOWN in asked:
+        scenarios.append(lambda dev: p3.judge_elsewhere(PROJECT, dev, judge=judge))
     if INTERRUPTED in asked:
         scenarios.append(lambda dev: p3.judge_interrupted(PROJECT, dev, judge=judge))
     for check in scenarios:
@@ -132,16 +139,21 @@ def check_p3(bench: Bench, broken: Regression | None) -> None:
 
 def check_p4(bench: Bench, broken: Regression | None) -> None:
     judge = judge_of("P4", bench)
-    with (
-        bench.workspace(p4.project(bench)) as workspace,
-        scripted(workspace, plain=True) as dev,
-    ):
+    with p4.project_of_a_user(bench) as dev:
         p4.judge_trees([{"a": File(b"one")}, {"a": File(b"two")}], b"123", dev, judge=judge)
         p4.judge_lock(p4.LOCK.format(name="app", version="0.0.9"), dev, judge=judge)
         p4.judge_made_anew(dev, judge=judge)
         p4.judge_hidden(dev, judge=judge)
         p4.judge_configured(dev, judge=judge)
         p4.judge_commands(dev, judge=judge)
+
+
+def check_p5(bench: Bench, broken: Regression | None) -> None:
+    with (
+        bench.workspace(render(SCRIPT).tree, isolated=True) as workspace,
+        scripted(workspace) as scripts,
+    ):
+        p5.judge_scripts(SCRIPT, scripts, judge=judge_of("P5", bench))
 
 
 def check_p6(bench: Bench, broken: Regression | None) -> None:
@@ -188,6 +200,7 @@ CHECKS: dict[str, Callable[[Bench, Regression | None], None]] = {
     "P2": check_p2,
     "P3": check_p3,
     "P4": check_p4,
+    "P5": check_p5,
     "P6": check_p6,
     "P7": check_p7,
 }
