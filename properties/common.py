@@ -15,12 +15,13 @@ from harness import subject as subjects
 from harness.config import Config
 from harness.generated import trees
 from harness.generated.checkouts import LEFT_OUT
-from harness.generated.projects import Blueprint, folder, render
+from harness.generated.projects import Blueprint, folder, render, root_source
 from harness.judging.judge import Tally
 from harness.judging.report import Row
 from harness.model import Entry, File, Tree
 from harness.running.scripted import Scripted, scripted
 from harness.scenario import Bench
+from harness.strategies import plainest
 from harness.structure import checks as structure
 from harness.structure.rules import Finding
 from harness.subject import Subject
@@ -62,6 +63,12 @@ def with_feature(start: Blueprint) -> dict[str, Entry]:
     assert isinstance(manifest, File)
     tree[path] = File(manifest.content + b"\n[features]\nextra = []\n")
     return tree
+
+
+def source_path(subject: Subject) -> str:
+    """Return where the program's main.rs lies in the plainest project."""
+    start = plainest(subject.shape, subject.binary)
+    return root_source(start, start.members[0])
 
 
 def slow_script(seconds: int) -> File:

@@ -9,7 +9,6 @@ import itertools
 import os
 import secrets
 import signal
-import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,17 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.fitting import declared_arguments
-from harness.generated.projects import root_source
 from harness.generated.source_trees import differences, on_host
+from harness.judging import elf
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import (
     CODEBUILD_FILES,
     DEFAULT_TRIPLE,
     METHODS,
-    ExitClass,
     Invocation,
-    Outcome,
-    Program,
     State,
     expect,
     is_said,
@@ -37,8 +33,7 @@ from harness.judging.legacy import (
 from harness.judging.report import Row
 from harness.model import Entry, File
 from harness.process import host_cargo_works
-from harness.running import other_scripts
-from harness.running.scripted import BUILD_LAMBDA, OUTPUTS, Scripted, ScriptRun
+from harness.running.scripted import BUILD_LAMBDA, OUTPUTS, PACKAGE, ZIP, Scripted, ScriptRun
 from harness.scenario import Bench
 from harness.strategies import plainest
 from harness.subject import Subject
@@ -48,16 +43,24 @@ from properties.common import (
     same_lines,
     scripts_in,
     slow_script,
+    source_path,
     until,
     with_feature,
+)
+from properties.legacy_rows import WITNESS, artifact_rows, artifacts, exit_row, said_rows
+from properties.make_targets import (
+    MAKEFILE,
+    judge_make_elsewhere,
+    judge_targets,
+    make,
 )
 from properties.story import count
 
 pytestmark = pytest.mark.property("P7")
-WITNESS = "compiled-by-the-dockerfile-under-test"
-PACKAGE, ZIP = "lambda-package/bootstrap", "lambda-deployment.zip"
+STATIC_TRIPLE = "x86_64-unknown-linux-musl"
+TARGET_ARGUMENTS = {"TARGET", "TARGET_ARCH"}
+"""What a Dockerfile may call the ARG that names the target."""
 HOST_METHODS = {"local", "native"}
-MAKEFILE = "Makefile"
 TARGETS = ("help", "clean", "package-zip", "deploy-package", "build-docker")
 FREE_WORDS = ("-v", "--verbose")
 WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "-vh")
@@ -68,15 +71,11 @@ LONG = 120
 """Seconds that a build takes which is interrupted."""
 EARLIER = b'"0.1.0"', b'"0.0.9"'
 """What makes a lock file that of an earlier version of the package."""
-TEST = b"#[test]\nfn ends_as_it_is_told() {\n    assert!(%s);\n}\n"
 A_MOMENT = 10.0
 """Seconds that a program may take to end when it is told to."""
-UNIX = 3
-"""The system by which a zip says that it keeps modes (APPNOTE.TXT, 4.4.2.2)."""
 PRIVATE = 0o077
 """An umask that leaves others nothing."""
 LONG_AGO = 1_000_000_000
-JUST_NOW = 3600
 _answers = itertools.count(FIRST_ANSWER + 1)
 
 
@@ -187,6 +186,34 @@ def test_an_image_that_cannot_be_made_is_an_error(bench: Bench, tally: Tally, ju
         judge_no_image(scripts, judge=judge)
 
 
+def test_another_target_is_compiled_for_or_named(bench: Bench, tally: Tally, judge: Judge) -> None:
+    """Where the Dockerfile takes a target, TARGET_ARCH holds for the image-based build too."""
+    if not TARGET_ARGUMENTS & declared_arguments(bench.subject.dockerfile):
+        pytest.skip("the Dockerfile has no ARG for a target")
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        judge_target(scripts, judge=judge)
+
+
+def judge_target(scripts: Scripted, *, judge: Judge) -> None:
+    """Ask for a program that needs no C library, which the toolchain may not be able to make."""
+    seen = scripts.run(BUILD_LAMBDA, "docker", environment={"TARGET_ARCH": STATIC_TRIPLE})
+    if seen.status == 0:
+        facts = elf.read((scripts.project / PACKAGE).read_bytes())
+        loader = facts.interpreter if facts is not None else "no ELF file"
+        row = Row("the package is started by", "nothing else", loader or "nothing else")
+    else:
+        said = "yes" if is_said(STATIC_TRIPLE, seen.log) else "no"
+        row = Row(f"says {STATIC_TRIPLE!r}", "yes", said)
+    count(f"another target: {'compiled for' if seen.status == 0 else 'refused'}")
+    judge(
+        "Another target was asked for, and was neither compiled for nor named as missing.",
+        holds=not row.differs,
+        scenario=[f"TARGET_ARCH={STATIC_TRIPLE} build-lambda.sh docker"],
+        rows=[Row("exit status", str(seen.status), str(seen.status)), row],
+        log=seen.log,
+    )
+
+
 def judge_interrupted(scripts: Scripted, *, judge: Judge) -> None:
     """Package; then interrupt a build by the host's cargo that takes long.
 
@@ -233,43 +260,6 @@ def judge_interrupted(scripts: Scripted, *, judge: Judge) -> None:
     )
 
 
-def judge_targets(scripts: Scripted, *, judge: Judge) -> None:
-    """Call the targets that run the project's tests, with a test that passes and one that fails."""
-    source = scripts.project / source_path(scripts.bench.subject)
-    plain = source.read_bytes()
-    for passes in (True, False):
-        source.write_bytes(plain + TEST % str(passes).lower().encode())
-        for target in (t for t in ("test", "test-html") if has_target(t, scripts)):
-            story = [f"a project whose test {'passes' if passes else 'fails'}", f"make {target}"]
-            seen = scripts.command(make(target, scripts), environment={"CARGO_NET_OFFLINE": "true"})
-            row = Row("exit status", "0" if passes else "not 0", "not 0" if seen.status else "0")
-            judge(
-                "The target did not end as the tests did.",
-                holds=not row.differs,
-                scenario=story,
-                rows=[row],
-                log=seen.log,
-            )
-
-
-def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
-    """Copy the build to a folder with a blank in its name, and call what needs no build."""
-    home = scripts.project.parent / "a copy"
-    copied = other_scripts.mirror(scripts.scripts, scripts.workspace.dockerfile, home)
-    for target in ("help", "clean"):
-        words = ("make", "-f", str(copied.parent / MAKEFILE), target)
-        seen = scripts.command(words)
-        rows = [Row("exit status", "0", str(seen.status))]
-        rows += said_rows(expect(Invocation(target=target), State(None), binary=""), seen)
-        judge(
-            "The target cannot be called from a path with a blank in it.",
-            holds=same_lines(rows),
-            scenario=[" ".join(words)],
-            rows=rows,
-            log=seen.log,
-        )
-
-
 def judge_no_image(scripts: Scripted, *, judge: Judge) -> None:
     """Ask for an image under a name that no image can have."""
     seen = scripts.run(BUILD_LAMBDA, "--image", "layerproof/no such name", "prod")
@@ -280,12 +270,6 @@ def judge_no_image(scripts: Scripted, *, judge: Judge) -> None:
         rows=[Row("exit status", "not 0", "0" if seen.status == 0 else "not 0")],
         log=seen.log,
     )
-
-
-def has_target(target: str, scripts: Scripted) -> bool:
-    """Whether the Makefile has such a target."""
-    words = make(target, scripts)
-    return scripts.command((*words[:1], "--dry-run", *words[1:])).status == 0
 
 
 def running_in(folder: Path) -> list[int]:
@@ -383,12 +367,6 @@ def project(subject: Subject, answer: int | None) -> dict[str, Entry]:
     return {path: entry for path, entry in tree.items() if path.partition("/")[0] not in OUTPUTS}
 
 
-def source_path(subject: Subject) -> str:
-    """Return where the program's main.rs lies in the project."""
-    start = plainest(subject.shape, subject.binary)
-    return root_source(start, start.members[0])
-
-
 def source(answer: int | None) -> bytes:
     """Return a main.rs whose binary holds its answer, its feature and its builder as text."""
     if answer is None:
@@ -426,105 +404,12 @@ def invoke(call: Invocation, scripts: Scripted) -> ScriptRun:
     return scripts.command(words, environment=call.environment)
 
 
-def make(target: str, scripts: Scripted) -> tuple[str, ...]:
-    """Return the call of a target of the Makefile that lies beside the scripts."""
-    return ("make", "-f", str(scripts.scripts.parent / MAKEFILE), target)
-
-
-def artifacts(root: Path) -> dict[str, bytes]:
-    """Return the outputs that there are, by path."""
-    return {path: (root / path).read_bytes() for path in (PACKAGE, ZIP) if (root / path).is_file()}
-
-
 def sources_of(root: Path) -> Facts:
     """Return everything in the project but what an invocation may write."""
-    return on_host(root, skip=(*OUTPUTS, ZIP, *CODEBUILD_FILES))
+    return on_host(root, skip=(*OUTPUTS, str(ZIP), *CODEBUILD_FILES))
 
 
 def source_rows(before: Facts, after: Facts) -> list[Row]:
     """Expect each file of the source as it was; what has come to it is not judged here."""
     still = {path: facts for path, facts in after.items() if path in before}
     return [Row(*words) for words in differences(before, still)]
-
-
-def exit_row(call: Invocation, expected: Outcome, seen: ScriptRun) -> Row:
-    """Compare exit statuses; make has one of its own for every failure."""
-    if call.target and expected.exit is ExitClass.REFUSED:
-        return Row("exit status of make", "not 0", "not 0" if seen.status else "0")
-    return Row("exit status", str(expected.exit.value), str(seen.status))
-
-
-def said_rows(expected: Outcome, seen: ScriptRun) -> list[Row]:
-    """Expect the words that an invocation has to say."""
-    told = {words: "yes" if is_said(words, seen.log) else "no" for words in expected.says}
-    return [Row(f"says {words!r}", "yes", said) for words, said in told.items()]
-
-
-def artifact_rows(
-    expected: Outcome, seen: ScriptRun, before: dict[str, bytes], root: Path
-) -> list[Row]:
-    """Compare the artifacts: absent, as they were, or of the program that was to be packaged."""
-    after = artifacts(root)
-    packaged = expected.state.packaged
-    rows = [
-        Row(name, "there", "there" if (root / name).is_file() else "absent")
-        for name in (CODEBUILD_FILES if expected.codebuild else ())
-    ]
-    if packaged is None:
-        there = {path: "there" if path in after else "absent" for path in (PACKAGE, ZIP)}
-        return rows + [Row(path, "absent", state) for path, state in there.items()]
-    if seen.status == 0:
-        return rows + package_rows(packaged, root)
-    same = {p: "as before" if after.get(p) == before.get(p) else "changed" for p in (PACKAGE, ZIP)}
-    return rows + [Row(path, "as before", state) for path, state in same.items()]
-
-
-def package_rows(program: Program, root: Path) -> list[Row]:
-    """Compare the package with the program it has to hold."""
-    binary, bootstrap, archive = root / program.path, root / PACKAGE, root / ZIP
-    rows = [
-        Row(str(path.relative_to(root)), "there", "there" if path.is_file() else "absent")
-        for path in (binary, bootstrap, archive)
-    ]
-    if any(row.differs for row in rows):
-        return rows
-    content = bootstrap.read_bytes()
-    rows += [
-        Row(f"{PACKAGE}: mode", "0755", f"{bootstrap.stat().st_mode & 0o7777:04o}"),
-        holds(content, f"<answer {program.answer}>", wanted=True),
-        holds(content, "<feature extra>", wanted=program.extra),
-        holds(content, WITNESS, wanted=program.optimised),
-    ]
-    with zipfile.ZipFile(archive) as packed:
-        infos = packed.infolist()
-        rows.append(Row(f"{ZIP}: entries", "bootstrap", ", ".join(i.filename for i in infos)))
-        if [info.filename for info in infos] == ["bootstrap"]:
-            same = packed.read("bootstrap") == content
-            rows.append(Row(f"{ZIP}: date", "a fixed one", date_of(infos[0])))
-            rows.append(Row(f"{ZIP}: mode", "0755", mode_of(infos[0])))
-            rows.append(
-                Row(f"{ZIP}: content", "the bootstrap", "the bootstrap" if same else "other")
-            )
-    return rows
-
-
-def mode_of(info: zipfile.ZipInfo) -> str:
-    """Return the mode that an entry is unpacked with: one of a zip made on DOS has none."""
-    unix = info.create_system == UNIX
-    return f"{info.external_attr >> 16 & 0o777:04o}" if unix else "none: not made on Unix"
-
-
-def date_of(info: zipfile.ZipInfo) -> str:
-    """Say whether an entry's date is that of the build: then equal programs give unequal zips."""
-    written = time.mktime((*info.date_time, 0, 0, -1))
-    just_now = abs(time.time() - written) < JUST_NOW
-    return f"the host's: {info.date_time}" if just_now else "a fixed one"
-
-
-def holds(content: bytes, text: str, *, wanted: bool) -> Row:
-    """Expect a text in a binary, or expect it not there."""
-    return Row(
-        f"{PACKAGE} holds {text!r}",
-        "yes" if wanted else "no",
-        "yes" if text.encode() in content else "no",
-    )

@@ -25,7 +25,7 @@ from harness.running.container_events import ContainerEvent
 from harness.running.scripted import Scripted, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan, Step
-from properties import records
+from properties import make_targets, records
 from properties import test_p1_layer_caching as p1
 from properties import test_p2_dev_container_persistence as p2
 from properties import test_p3_automatic_lifecycle as p3
@@ -189,8 +189,8 @@ def check_p7(bench: Bench, broken: Regression | None) -> None:
 
 OF_P7: dict[str, Callable[..., None]] = {
     INTERRUPTED: p7.judge_interrupted,
-    TARGETS: p7.judge_targets,
-    ELSEWHERE: p7.judge_make_elsewhere,
+    TARGETS: make_targets.judge_targets,
+    ELSEWHERE: make_targets.judge_make_elsewhere,
     IMAGE: p7.judge_no_image,
 }
 

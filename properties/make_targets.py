@@ -1,0 +1,106 @@
+"""P7 on the Makefile that lies beside the scripts."""
+
+from __future__ import annotations
+
+import os
+
+from harness.judging.judge import Judge
+from harness.judging.legacy import Invocation, State, expect
+from harness.judging.report import Row
+from harness.running import other_scripts
+from harness.running.scripted import PACKAGE, ZIP, Scripted
+from properties.common import same_lines, source_path
+from properties.legacy_rows import said_rows, zip_rows
+
+MAKEFILE = "Makefile"
+ROOM = 8
+"""Size of a program that stands for one, in the blocks of `ulimit -f` (1,024 bytes)."""
+TEST = b"#[test]\nfn ends_as_it_is_told() {\n    assert!(%s);\n}\n"
+
+
+def judge_targets(scripts: Scripted, *, judge: Judge) -> None:
+    """Call the targets that run the project's tests, with a test that passes and one that fails."""
+    source = scripts.project / source_path(scripts.bench.subject)
+    plain = source.read_bytes()
+    for passes in (True, False):
+        source.write_bytes(plain + TEST % str(passes).lower().encode())
+        for target in (t for t in ("test", "test-html") if has_target(t, scripts)):
+            story = [f"a project whose test {'passes' if passes else 'fails'}", f"make {target}"]
+            seen = scripts.command(make(target, scripts), environment={"CARGO_NET_OFFLINE": "true"})
+            row = Row("exit status", "0" if passes else "not 0", "not 0" if seen.status else "0")
+            judge(
+                "The target did not end as the tests did.",
+                holds=not row.differs,
+                scenario=story,
+                rows=[row],
+                log=seen.log,
+            )
+
+
+def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
+    """Copy the build to a folder with a blank in its name, and call what needs no build."""
+    home = scripts.project.parent / "a copy"
+    copied = other_scripts.mirror(scripts.scripts, scripts.workspace.dockerfile, home)
+    for target in ("help", "clean"):
+        words = ("make", "-f", str(copied.parent / MAKEFILE), target)
+        seen = scripts.command(words)
+        rows = [Row("exit status", "0", str(seen.status))]
+        rows += said_rows(expect(Invocation(target=target), State(None), binary=""), seen)
+        judge(
+            "The target cannot be called from a path with a blank in it.",
+            holds=same_lines(rows),
+            scenario=[" ".join(words)],
+            rows=rows,
+            log=seen.log,
+        )
+    judge_package_zip(scripts, judge=judge)
+
+
+def judge_package_zip(scripts: Scripted, *, judge: Judge) -> None:
+    """Make the zip of a program that came without its mode; then of another, with no room for it.
+
+    Neither can be made smaller, so that the zip is what does not fit.
+    """
+    home = scripts.project.parent / "a copy"
+    words = ("make", "-f", str(home / MAKEFILE), "package-zip")
+    bootstrap, archive = scripts.project / PACKAGE, scripts.project / ZIP
+    bootstrap.parent.mkdir(parents=True, exist_ok=True)
+    first, second = os.urandom(ROOM * 1024), os.urandom(ROOM * 1024)
+    bootstrap.write_bytes(first)
+    bootstrap.chmod(0o644)
+    story = [f"a {PACKAGE} of mode 0644", " ".join(words)]
+    seen = scripts.command(words)
+    there = archive.is_file()
+    rows = [Row("exit status", "0", str(seen.status)), Row(str(ZIP), "True", str(there))]
+    rows += zip_rows(archive, first) if there else []
+    finding = "The target did not make the zip that the program calls for."
+    judge(finding, holds=same_lines(rows), scenario=story, rows=rows, log=seen.log)
+    before = archive.read_bytes()
+    bootstrap.write_bytes(second)
+    limited = ("bash", "-c", f'ulimit -f {ROOM} && exec "$@"', "bash", *words)
+    story += [f"another {PACKAGE}, and files may be as large as that", " ".join(words)]
+    seen = scripts.command(limited)
+    same = archive.is_file() and archive.read_bytes() == before
+    rows = [
+        Row("exit status", "not 0", "not 0" if seen.status else "0"),
+        Row(str(ZIP), "as before", "as before" if same else "another, or none"),
+    ]
+    judge(
+        "A zip that could not be made took the place of the one before.",
+        holds=same_lines(rows),
+        scenario=story,
+        rows=rows,
+        log=seen.log,
+        hint="Write it beside, and move it into place when it is whole.",
+    )
+
+
+def has_target(target: str, scripts: Scripted) -> bool:
+    """Whether the Makefile has such a target."""
+    words = make(target, scripts)
+    return scripts.command((*words[:1], "--dry-run", *words[1:])).status == 0
+
+
+def make(target: str, scripts: Scripted) -> tuple[str, ...]:
+    """Return the call of a target of the Makefile that lies beside the scripts."""
+    return ("make", "-f", str(scripts.scripts.parent / MAKEFILE), target)
