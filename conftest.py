@@ -78,8 +78,21 @@ for _name, _examples in EXAMPLES.items():
 settings.load_profile("dev")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def other_copies(plugins: pytest.PytestPluginManager) -> list[object]:
+    """Return what was loaded of other copies of this project.
+
+    `--scripts-dir COPY/scripts`: while pytest does not know the option it takes COPY/scripts for
+    tests, and loads the conftest.py above them.
+    """
+    found = plugins.get_plugins()
+    likewise = [p for p in found if getattr(p, "CANNOT_RUN", None) == CANNOT_RUN]
+    return [plugin for plugin in likewise if getattr(plugin, "__file__", None) != __file__]
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare what the tests can be pointed at."""
+    if other_copies(pluginmanager):
+        return
     group = parser.getgroup("layerproof", "LayerProof: what is tested, and on which engine")
     group.addoption("--project", type=Path, help="a cargo project; it is edited in a copy")
     group.addoption(
@@ -103,6 +116,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse bad input before anything runs; fix the seed so that a report can name it."""
+    if other_copies(config.pluginmanager):
+        if not all(ROOT in path.parents for path in asked_for(config)):
+            return
+        if Path(records.__file__).parents[1] != ROOT:
+            raise pytest.UsageError(
+                "pytest took the value of an option for tests of another copy of this project\n"
+                "        hint: write --scripts-dir=PATH and --dockerfile=PATH, with an equals sign"
+            )
+        for other in other_copies(config.pluginmanager):
+            config.pluginmanager.unregister(other)
     config.addinivalue_line("markers", "property(id): the property that a test checks")
     if threading.current_thread() is threading.main_thread():  # clean up when told to end
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -134,10 +157,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     said_so = getattr(option, "numprocesses", 0) is not None or getattr(option, "tx", None)
     by_hand = option.usepdb or option.capture == "no" or option.collectonly
     folder = ROOT / "properties"
-    asked = [Path(word.partition("::")[0]).absolute() for word in config.args]
-    alone = all(path == folder or folder in path.parents for path in asked)
+    alone = all(path == folder or folder in path.parents for path in asked_for(config))
     if not said_so and not by_hand and alone and (os.cpu_count() or 1) > 1:
         option.numprocesses = 2
+
+
+def asked_for(config: pytest.Config) -> list[Path]:
+    """Return the files and folders whose tests are to be run."""
+    return [Path(word.partition("::")[0]).absolute() for word in config.args]
 
 
 @pytest.hookimpl(optionalhook=True)

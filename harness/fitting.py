@@ -169,7 +169,7 @@ def _vendored_arrives(parsed: Dockerfile, compiled: Collection[int]) -> bool:
         if index in below or all(i.keyword != "RUN" for i in parsed.stages[index].instructions)
     }
     sources = _context_sources(parsed, until=max(compiled), used=True, of=lines)
-    spoken_of = re.search(r"vendor|directory", run_texts(parsed)) is not None
+    spoken_of = re.search(r"vendor|(?<!-)directory", run_texts(parsed)) is not None
     return spoken_of or any(map(_is_whole, sources))
 
 

@@ -14,7 +14,9 @@ from properties.legacy_rows import said_rows, zip_rows
 
 MAKEFILE = "Makefile"
 ROOM = 8
-"""Size of a program that stands for one, in the blocks of `ulimit -f` (1,024 bytes)."""
+"""What a file may hold, in the blocks of `ulimit -f` (1,024 bytes)."""
+SIZE = ROOM * 1024 - 60
+"""Bytes of what stands for a program: it fits, be it compressed, and a zip of it does not."""
 TEST = b"#[test]\nfn ends_as_it_is_told() {\n    assert!(%s);\n}\n"
 
 
@@ -59,13 +61,13 @@ def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
 def judge_package_zip(scripts: Scripted, *, judge: Judge) -> None:
     """Make the zip of a program that came without its mode; then of another, with no room for it.
 
-    Neither can be made smaller, so that the zip is what does not fit.
+    Neither can be compressed, so that the zip is what does not fit.
     """
     home = scripts.project.parent / "a copy"
     words = ("make", "-f", str(home / MAKEFILE), "package-zip")
     bootstrap, archive = scripts.project / PACKAGE, scripts.project / ZIP
     bootstrap.parent.mkdir(parents=True, exist_ok=True)
-    first, second = os.urandom(ROOM * 1024), os.urandom(ROOM * 1024)
+    first, second = os.urandom(SIZE), os.urandom(SIZE)
     bootstrap.write_bytes(first)
     bootstrap.chmod(0o644)
     story = [f"a {PACKAGE} of mode 0644", " ".join(words)]
@@ -78,7 +80,7 @@ def judge_package_zip(scripts: Scripted, *, judge: Judge) -> None:
     before = archive.read_bytes()
     bootstrap.write_bytes(second)
     limited = ("bash", "-c", f'ulimit -f {ROOM} && exec "$@"', "bash", *words)
-    story += [f"another {PACKAGE}, and files may be as large as that", " ".join(words)]
+    story += [f"another {PACKAGE}, and files may hold {ROOM} KiB", " ".join(words)]
     seen = scripts.command(limited)
     same = archive.is_file() and archive.read_bytes() == before
     rows = [

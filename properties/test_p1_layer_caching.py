@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import progress
-from harness.generated import edits
+from harness.generated import edits, trees
 from harness.generated.projects import Blueprint, render
 from harness.judging.foundation import among, base_stage, dependencies, foundation, worked
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass, Vertex
-from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
+from harness.running.scripted import BUILD_LAMBDA, OUTPUTS, PACKAGE, ZIP, Scripted
 from harness.scenario import Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
@@ -151,7 +151,12 @@ def script_build(scripts: Scripted, story: list[str], judge: Judge, *words: str)
     """Build for production by the script, which has to succeed; return the steps it executed.
 
     Of a build by another program than buildx nothing is known; its package is judged all the same.
+    A Dockerfile of somebody else's need not keep away what these scripts leave in the project.
     """
+    under_test = scripts.bench.subject
+    if Path(under_test.dockerfile.path).resolve().parent != under_test.scripts.parent:
+        for path in (*OUTPUTS, ZIP):
+            trees.remove(scripts.project / path)
     seen = scripts.run_noting(BUILD_LAMBDA, *(words or ("prod",)))
     judge("`build-lambda.sh prod` failed.", holds=seen.status == 0, scenario=story, log=seen.log)
     return worked(v for said in seen.notes.said for v in progress.decode_plain(said))

@@ -45,6 +45,7 @@ NO_CONTAINER, INTERRUPTED = "no container can be had", "a build is interrupted"
 UNKNOWN = "status is asked where it cannot know"
 TARGETS, ELSEWHERE = "make runs the tests", "make is called from a path with a blank"
 IMAGE = "an image that cannot be made is asked for"
+TARGET = "a target that the toolchain lacks is asked for"
 """Scenarios that are no moves of a dev container and no calls of the legacy interface."""
 SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED, UNKNOWN}
 PROJECT = Blueprint(
@@ -192,6 +193,7 @@ OF_P7: dict[str, Callable[..., None]] = {
     TARGETS: make_targets.judge_targets,
     ELSEWHERE: make_targets.judge_make_elsewhere,
     IMAGE: p7.judge_no_image,
+    TARGET: p7.judge_target,
 }
 
 
