@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import posixpath
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from harness.judging.minimality import RECORDS, RULES, Expectation, Finding
 from harness.judging.minimality import judge as findings_of
 from harness.judging.report import Row
 from harness.model import BuildObservation, Dockerfile
+from harness.parsing import instructions
 from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan, State, tree_of
@@ -35,6 +38,8 @@ SECRET = "layerproof-secret-6f0d3b8e1a94"  # noqa: S105 - known to nobody's regi
 """The same in all builds: a secret is no part of a step's key, so that one of another build may lie
 in a layer that is reused.
 """
+CERTIFICATES = re.compile(r"(^|[^a-z])(ca|certs?|certificates?|bundle|crt|pem)([^a-z]|$)", re.I)
+"""What a secret is called that is none, and is of use to a build only if it is what it says."""
 LONGEST_SECRET = 4096
 """Bytes of a file above which it is taken for something else."""
 UNABLE_TO_START = {"libc-missing", "libgcc-missing", "glibc-too-new", "other-processor"}
@@ -138,17 +143,42 @@ def given_secrets(workspace: Workspace) -> list[bytes]:
 def with_secrets(workspace: Workspace) -> BuildObservation:
     """Build with a registry credential that must not be found again in the image.
 
-    Where the Dockerfile takes secrets as build arguments, it is given them so.
+    It is every secret that the Dockerfile takes, but for certificates and what the configuration
+    gives. Where the Dockerfile takes secrets as build arguments, it is given them so. A build that
+    cannot do with what it was given is done without.
     """
-    file = workspace.dockerfile.with_name("credentials.toml")
-    file.write_text(f'[registries.private]\ntoken = "{SECRET}"\n')
-    secrets = {**workspace.options.secrets, "cargo-credentials": str(file)}
-    taken = declared_arguments(workspace.bench.subject.dockerfile)
+    parsed = workspace.bench.subject.dockerfile
+    secrets = {
+        id: str(secret_file(id, workspace))
+        for id in sorted(secrets_of(parsed))
+        if not CERTIFICATES.search(id)
+    }
+    taken = declared_arguments(parsed)
     arguments = {name: SECRET for name in sorted(taken) if SECRET_NAME.search(name)}
     address = f"postgres://app:{SECRET}@db/app"
     arguments |= {name: address for name in sorted(taken) if SECRET_URL.fullmatch(name)}
     given = {**arguments, **workspace.options.build_args}
-    return workspace.build(secrets=secrets, build_args=given)
+    configured = workspace.options.secrets
+    seen = workspace.build(secrets={**secrets, **configured}, build_args=given)
+    if seen.succeeded or not secrets:
+        return seen
+    count("the build cannot do with the secrets it is given")
+    return workspace.build(build_args=given)
+
+
+def secrets_of(parsed: Dockerfile) -> set[str]:
+    """Return the ids of the secrets that steps mount; without one it is the target's last part."""
+    steps = (s for stage in parsed.stages for s in stage.instructions if s.keyword == "RUN")
+    mounts = (m for step in steps for m in instructions.mounts_of(step) if m.kind == "secret")
+    return {m.id or posixpath.basename(m.target or "") for m in mounts} - {""}
+
+
+def secret_file(id: str, workspace: Workspace) -> Path:
+    """Write what stands for a secret: a word, or cargo's file of credentials that holds it."""
+    file = workspace.dockerfile.with_name(f"secret-{id.replace('/', '-')}")
+    of_cargo = re.search(r"cargo|credentials|\.toml", id) is not None
+    file.write_text(f'[registries.private]\ntoken = "{SECRET}"\n' if of_cargo else SECRET)
+    return file
 
 
 def production_image(

@@ -24,7 +24,7 @@ from harness.process import host_cargo_works
 from harness.running.container_events import ContainerEvent
 from harness.running.scripted import Scripted, scripted
 from harness.scenario import Bench
-from harness.strategies import Plan, Step
+from harness.strategies import Plan, Step, richest
 from properties import make_targets, records
 from properties import test_p1_layer_caching as p1
 from properties import test_p2_dev_container_persistence as p2
@@ -52,8 +52,6 @@ PROJECT = Blueprint(
     members=(Member("app", answer=7, binaries=("app",), uses=("alpha",)),),
     dependencies=(Dependency("alpha"),),
 )
-SCRIPT = replace(PROJECT, members=(replace(PROJECT.members[0], build_script=1),))
-"""The same with a build script."""
 MOVES = (ContainerEvent.PAUSED, ContainerEvent.DOCKERFILE_CHANGED, ContainerEvent.STOP)
 CALLS = (
     Invocation(words=("--bogus", "--validate")),
@@ -150,11 +148,12 @@ def check_p4(bench: Bench, broken: Regression | None) -> None:
 
 
 def check_p5(bench: Bench, broken: Regression | None) -> None:
+    start = richest(bench.subject.shape, bench.subject.binary)
     with (
-        bench.workspace(render(SCRIPT).tree, isolated=True) as workspace,
+        bench.workspace(render(start).tree, isolated=True) as workspace,
         scripted(workspace) as scripts,
     ):
-        p5.judge_scripts(SCRIPT, scripts, judge=judge_of("P5", bench))
+        p5.judge_scripts(start, scripts, judge=judge_of("P5", bench))
 
 
 def check_p6(bench: Bench, broken: Regression | None) -> None:
