@@ -93,6 +93,7 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     wrong = no_such_dependency(start)
     scripts.workspace.edit(wrong)
     story.append(f"{wrong.summary}, build-lambda.sh prod")
+    tidy(scripts)
     failed = scripts.run(BUILD_LAMBDA, "prod")
     judge(
         "Dependencies that do not exist were built.",
@@ -147,16 +148,24 @@ def branch(project: Path) -> None:
     git(project, ("checkout", "--quiet", "-b", "another-branch"))
 
 
-def script_build(scripts: Scripted, story: list[str], judge: Judge, *words: str) -> list[Vertex]:
-    """Build for production by the script, which has to succeed; return the steps it executed.
+def tidy(scripts: Scripted) -> None:
+    """Remove what earlier builds left in the project, so that the next one takes none of it along.
 
-    Of a build by another program than buildx nothing is known; its package is judged all the same.
-    A Dockerfile of somebody else's need not keep away what these scripts leave in the project.
+    A Dockerfile that does not lie beside the scripts need not know what they leave, and keep it
+    away; and the engine may not forget a directory that was removed (20.10 does not).
     """
     under_test = scripts.bench.subject
     if Path(under_test.dockerfile.path).resolve().parent != under_test.scripts.parent:
         for path in (*OUTPUTS, ZIP):
             trees.remove(scripts.project / path)
+
+
+def script_build(scripts: Scripted, story: list[str], judge: Judge, *words: str) -> list[Vertex]:
+    """Build for production by the script, which has to succeed; return the steps it executed.
+
+    Of a build by another program than buildx nothing is known; its package is judged all the same.
+    """
+    tidy(scripts)
     seen = scripts.run_noting(BUILD_LAMBDA, *(words or ("prod",)))
     judge("`build-lambda.sh prod` failed.", holds=seen.status == 0, scenario=story, log=seen.log)
     return worked(v for said in seen.notes.said for v in progress.decode_plain(said))

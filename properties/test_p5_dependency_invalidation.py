@@ -16,7 +16,13 @@ from harness.config import Config
 from harness.generated import checkouts, edits, projects, registry
 from harness.generated.checkouts import Checkout
 from harness.generated.projects import Blueprint, Unit, render, units
-from harness.judging.foundation import among, dependencies, keeps_compiled_crates, worked
+from harness.judging.foundation import (
+    among,
+    dependencies,
+    keeps_compiled_crates,
+    made_of_the_source,
+    worked,
+)
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
@@ -236,7 +242,7 @@ def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None
         known = step.after in seen
         now = workspace.build(state=number)  # another commit, be it one that goes back
         expect_success(now, story, judge)
-        if is_of_source(step) or known:
+        if is_of_source(step, under_test) or known:
             expect_cached(
                 f"After {step!r} the dependencies were executed again.",
                 among(worked(now.vertices), places),
@@ -262,8 +268,13 @@ def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None
         seen.append(step.after)
 
 
-def is_of_source(step: Step[State]) -> bool:
-    """Whether an edit leaves all that dependencies depend on as it was."""
+def is_of_source(step: Step[State], under_test: Subject) -> bool:
+    """Whether an edit leaves all that dependencies depend on as it was.
+
+    A new program does not where they are compiled from a skeleton of the source.
+    """
+    if step.edit.edit_class is EditClass.BIN_ADD:
+        return not made_of_the_source(under_test.dockerfile, under_test.roles)
     return step.edit.edit_class in {*SOURCE_EDITS, *OTHER_EDITS}
 
 
@@ -307,7 +318,7 @@ def expect_crates(
     compiled = [crate for crate in now.crates_compiled if crate in crates_there]
     fresh = {unit.crate for unit in after if unit not in before}
     hosts = {unit.crate for unit in after if is_for_host(unit)}
-    if is_of_source(step) or known:
+    if is_of_source(step, workspace.bench.subject) or known:
         allowed: set[str] = set()
     elif isinstance(step.after, Blueprint) and keeps_compiled_crates(
         workspace.bench.subject.dockerfile

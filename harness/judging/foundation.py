@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from harness.judging.positions import positions
 from harness.model import Dockerfile, Instruction, Outcome, Stage, Vertex
 from harness.parsing import instructions
-from harness.structure import roles, sources
+from harness.structure import roles, sources, stagegraph
 from harness.structure.roles import Role
 
 BASE_NAMES = ("base", "toolchain")
@@ -65,6 +65,24 @@ def dependencies(dockerfile: Dockerfile, overrides: Overrides = None) -> frozens
         for _, place, instruction in _steps(dockerfile)
         if lines.get(instruction.line) is Role.DEPENDENCIES
     )
+
+
+def made_of_the_source(dockerfile: Dockerfile, overrides: Overrides = None) -> bool:
+    """Whether dependencies are compiled from what another stage makes of the whole source.
+
+    Such a skeleton (cargo-chef's recipe, a stand-in for each crate root) is another one when a
+    program is added. Not where the Dockerfile declares what that stage's output depends on.
+    """
+    graph = stagegraph.of(dockerfile)
+    lines = roles.infer(dockerfile, overrides).lines
+    compiling = {
+        stage.index
+        for stage, _, instruction in _steps(dockerfile)
+        if lines.get(instruction.line) is Role.DEPENDENCIES
+    }
+    others = {s for index in compiling for s in graph.reached_from(index) - {*graph.chain(index)}}
+    undeclared = others - {declaration.stage for declaration in dockerfile.declarations}
+    return any(step.brings_source for index in undeclared for step in graph.steps[index])
 
 
 def keeps_compiled_crates(dockerfile: Dockerfile) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from typing import Final
 
 from harness.structure import sources
@@ -150,7 +151,7 @@ def _toolchain_late(facts: Facts) -> Found:
     ):
         if any(path.strip("./").startswith(n.strip(".")) for path in copied for n in names):
             continue
-        if any("*" in path and "toolchain" in path for path in copied):
+        if any(fnmatch(name, path) for path in copied for name in names):
             continue
         if any(step.brings_source or _whole_stage(step) for step in before):
             continue
@@ -166,7 +167,8 @@ def _whole_stage(step: Step) -> bool:
 
 
 def _names(step: Step, names: tuple[str, ...]) -> bool:
-    return any(path.removeprefix("./").rstrip("/") in names for path in step.copied)
+    copied = (sources.named(path) for path in step.copied)
+    return any(path.removeprefix("./").rstrip("/") in names for path in copied)
 
 
 RULES: Final = (

@@ -223,8 +223,9 @@ def _unpinned_base(facts: Facts) -> Found:
         if unknown and ":-" not in stage.base:
             yield stage.line, f"FROM {stage.base}: no ARG {unknown[0]} stands before the first FROM"
         elif facts.graph.parents[stage.index] is None and image not in names | {"scratch", ""}:
-            tag = image.rpartition("/")[2].partition(":")[2]
-            if "@" not in image and tag in ("", "latest") and "$" not in image:
+            name, _, tag = image.rpartition("/")[2].partition(":")
+            told = tag not in ("", "latest") or re.search(r"\d$", name)  # cc-debian12, ubi9
+            if "@" not in image and not told and "$" not in image:
                 yield stage.line, f"FROM {image} names no version"
 
 

@@ -152,6 +152,30 @@ def test_a_configuration_that_is_copied_by_a_pattern_is_there(copied: str, late:
     assert ("toolchain-after-dependencies" in {f.rule for f in found}) is late
 
 
+def test_a_configuration_that_is_copied_by_a_pattern_may_be_late() -> None:
+    text = (DESIGNS / "stubs.Dockerfile").read_text()
+    late = text.replace("COPY .cargo .cargo\n", "").replace(
+        "COPY src src\n", "COPY src src\nCOPY .carg[o] .cargo/\n"
+    )
+    late = late.replace("rust-toolchain.toml", "rust-toolchain*")
+    assert "COPY .carg[o]" in late
+    assert "rust-toolchain*" in late
+    found = structure.check(dockerfile.parse(late), ignore=IGNORE)
+    assert "toolchain-after-dependencies" in {f.rule for f in found}
+
+
+@pytest.mark.parametrize(
+    ("image", "pinned"),
+    [("debian", False), ("debian:latest", False), ("gcr.io/x/cc-debian12", True)],
+)
+def test_a_version_may_stand_in_an_images_name(image: str, pinned: bool) -> None:
+    text = (DESIGNS / "stubs.Dockerfile").read_text()
+    start = "FROM gcr.io/distroless/cc-debian12:nonroot\n"
+    assert start in text
+    found = structure.check(dockerfile.parse(text.replace(start, f"FROM {image}\n")), ignore=IGNORE)
+    assert ("unpinned-base" not in {f.rule for f in found}) is pinned
+
+
 def test_a_rule_can_be_allowed() -> None:
     parsed = _edited(next(b for b in BAD if b.rule == "runs-as-root"))
     assert structure.check(parsed, ignore=IGNORE, allowed=("runs-as-root",)) == ()

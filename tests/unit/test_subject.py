@@ -1,4 +1,4 @@
-"""subject and foundation: what a Dockerfile can be given, and which of its steps are whose."""
+"""subject and fitting: what a Dockerfile can be given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from harness.errors import ProjectError, UsageError
 from harness.fitting import Shape
 from harness.generated import edits
 from harness.generated.projects import Blueprint, render
-from harness.judging import foundation
 from harness.model import EditClass, File, Outcome, Vertex
 from harness.strategies import blueprints, plainest
 from harness.structure import stagegraph
@@ -181,27 +180,6 @@ def test_a_project_chooses_its_own_binary(tmp_path: Path) -> None:
     assert subject.describe(parsed, scripts=tmp_path).options.build_args == {"BIN": "app"}
     made = subject.describe(parsed, scripts=tmp_path, project=tmp_path)
     assert made.options.build_args == {}
-
-
-def test_every_step_of_a_stage_called_base_is_the_bases_even_where_it_copies_sources() -> None:
-    text = "FROM rust AS base\nWORKDIR /src\nCOPY . .\nRUN tools\nFROM base AS build\nRUN cargo b\n"
-    places = foundation.foundation(dockerfile.parse(text))
-    assert {("base", 2), ("base", 3), ("base", 4)} <= places
-    assert ("build", 2) not in places
-
-
-def test_the_dependencies_of_the_stub_design_are_its_copy_and_its_run() -> None:
-    places = foundation.dependencies(dockerfile.parse(STUB))
-    assert places == {("dependencies", 1), ("dependencies", 2)}
-    assert not any(stage in {"build", "runtime", "base"} for stage, _ in places)
-
-
-def test_only_a_mount_of_compiled_crates_keeps_them() -> None:
-    assert foundation.keeps_compiled_crates(dockerfile.parse(MOUNT))
-    assert not foundation.keeps_compiled_crates(dockerfile.parse(STUB))
-    for folder in ("/cargo/registry", "/usr/local/cargo/git/db", "/root/.cargo", "/sccache"):
-        other = f"FROM a\nRUN --mount=type=cache,target={folder} cargo build\n"
-        assert not foundation.keeps_compiled_crates(dockerfile.parse(other))
 
 
 def test_work_is_what_executed_vertices_of_stages_did() -> None:
