@@ -8,6 +8,7 @@ import pytest
 
 from harness import dockerfile
 from harness.judging import foundation
+from harness.model import Outcome, Vertex
 
 GOOD = Path(__file__).parents[2] / "fixtures" / "dockerfiles" / "good"
 STUB = (GOOD / "stub-layers.Dockerfile").read_text()
@@ -58,3 +59,13 @@ def test_what_dependencies_are_compiled_from_may_be_made_of_the_source(
     text: str, made: bool
 ) -> None:
     assert foundation.made_of_the_source(dockerfile.parse(text)) is made
+
+
+def test_work_is_what_executed_vertices_of_stages_did() -> None:
+    vertices = (
+        Vertex("[a 1/3] FROM x", Outcome.EXECUTED, stage="a", position=1),
+        Vertex("[a 2/3] COPY . .", Outcome.EXECUTED, stage="a", position=2),
+        Vertex("[a 3/3] RUN x", Outcome.CACHED, stage="a", position=3),
+        Vertex("[internal] load build context", Outcome.EXECUTED),
+    )
+    assert foundation.worked(vertices) == [vertices[1]]

@@ -13,7 +13,7 @@ from harness.errors import ProjectError, UsageError
 from harness.fitting import Shape
 from harness.generated import edits
 from harness.generated.projects import Blueprint, render
-from harness.model import EditClass, File, Outcome, Vertex
+from harness.model import EditClass, File
 from harness.strategies import blueprints, plainest
 from harness.structure import stagegraph
 
@@ -180,16 +180,6 @@ def test_a_project_chooses_its_own_binary(tmp_path: Path) -> None:
     assert subject.describe(parsed, scripts=tmp_path).options.build_args == {"BIN": "app"}
     made = subject.describe(parsed, scripts=tmp_path, project=tmp_path)
     assert made.options.build_args == {}
-
-
-def test_work_is_what_executed_vertices_of_stages_did() -> None:
-    vertices = (
-        Vertex("[a 1/3] FROM x", Outcome.EXECUTED, stage="a", position=1),
-        Vertex("[a 2/3] COPY . .", Outcome.EXECUTED, stage="a", position=2),
-        Vertex("[a 3/3] RUN x", Outcome.CACHED, stage="a", position=3),
-        Vertex("[internal] load build context", Outcome.EXECUTED),
-    )
-    assert foundation.worked(vertices) == [vertices[1]]
 
 
 HEREDOC = "# Syntax = docker/dockerfile:1\nFROM rust\nRUN <<EOF\ncargo build\nEOF\n"
