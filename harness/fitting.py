@@ -119,6 +119,7 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
 def _shape(parsed: Dockerfile, binary: str) -> Shape:
     lines = roles.infer(parsed).lines
     compiled = [line for line, role in lines.items() if role is Role.DEPENDENCIES]
+    compiled = compiled or list(_fetching(parsed))
     reached = list(_context_sources(parsed, used=True))
     early = list(_context_sources(parsed, until=max(compiled), used=True)) if compiled else reached
     if any(_is_whole(source) for source in early):
@@ -152,6 +153,15 @@ def _shape(parsed: Dockerfile, binary: str) -> Shape:
     )
 
 
+def _fetching(parsed: Dockerfile) -> Iterator[int]:
+    """Yield the lines where dependencies are fetched, for which all manifests have to be there."""
+    for instruction in (i for stage in parsed.stages for i in stage.instructions):
+        if instruction.keyword == "RUN" and re.search(
+            r"\bcargo(\s+\+\S+)? fetch\b", instruction.value
+        ):
+            yield instruction.line
+
+
 def _vendored_arrives(parsed: Dockerfile, compiled: Collection[int]) -> bool:
     """Whether crates in the project are where dependencies are compiled, on one of these lines.
 
@@ -169,7 +179,7 @@ def _vendored_arrives(parsed: Dockerfile, compiled: Collection[int]) -> bool:
         if index in below or all(i.keyword != "RUN" for i in parsed.stages[index].instructions)
     }
     sources = _context_sources(parsed, until=max(compiled), used=True, of=lines)
-    spoken_of = re.search(r"vendor|(?<!-)directory", run_texts(parsed)) is not None
+    spoken_of = re.search(r"vendor|local-registry|\.cargo-checksum", run_texts(parsed)) is not None
     return spoken_of or any(map(_is_whole, sources))
 
 

@@ -28,6 +28,12 @@ REGISTRY_FOLDER = "/opt/layerproof-registry"
 STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
 _PROMISES = (
     (
+        re.compile(r"(^|/)rust(:|@|$)"),
+        "ENV CARGO_HOME=/usr/local/cargo RUSTUP_HOME=/usr/local/rustup"
+        " PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        "RUN mkdir -p /usr/local/cargo/bin && chmod -R a+w /usr/local/cargo",
+    ),
+    (
         re.compile(r"distroless|^cgr\.dev/chainguard/"),
         "RUN echo nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin >>/etc/passwd"
         " && echo nonroot:x:65532: >>/etc/group",
@@ -38,9 +44,9 @@ _PROMISES = (
         "ENV LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime\nWORKDIR /var/task",
     ),
 )
-"""Names of images, and what is true of them: distroless's and Chainguard's have an account
-`nonroot`, and many run as it; Lambda's have the variables that its documentation uses
-(docs.aws.amazon.com/lambda, "Deploy … container images").
+"""Names of images, and what is true of them: Rust's have a home of cargo's that is not root's;
+distroless's and Chainguard's have an account `nonroot`, and many run as it; Lambda's have the
+variables that its documentation uses (docs.aws.amazon.com/lambda, "Deploy … container images").
 """
 CA_ID = "ca"
 """The id by which a Dockerfile asks for the certificates that this machine trusts."""

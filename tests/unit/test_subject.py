@@ -98,8 +98,12 @@ def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
     assert fitting.shape(dockerfile.parse(picked)) == Shape(vendored=False)
     speaks = picked.replace("**/Cargo.toml", "**/Cargo.toml vendor")
     assert fitting.shape(dockerfile.parse(speaks)) == Shape()
-    unpacked = picked.replace("-t /all", ". && tar --extract --directory /all")
-    assert fitting.shape(dockerfile.parse(unpacked)) == Shape(vendored=False)
+    for same in (". && tar --extract --directory /all", "/all && directory=target/release"):
+        text = picked.replace("-t /all", same)
+        assert fitting.shape(dockerfile.parse(text)) == Shape(vendored=False)
+    fetched = picked.replace("&& cargo build --release --locked", "&& cargo fetch", 1)
+    assert fetched != picked
+    assert fitting.shape(dockerfile.parse(fetched)) == Shape(vendored=False)
 
 
 def test_a_toolchain_file_that_is_never_reached_is_not_drawn() -> None:
