@@ -158,9 +158,15 @@ def plainest(shape: Shape, binary: str) -> Blueprint:
     return Blueprint(members=(member, *others), workspace=workspace, strips=shape.strips)
 
 
-def richest(shape: Shape, binary: str) -> Blueprint:
-    """Return a project with every kind of source file that the Dockerfile can build."""
+def richest(shape: Shape, binary: str, *, workspace: bool = False) -> Blueprint:
+    """Return a project with every kind of source file that the Dockerfile can build.
+
+    With `workspace` it is one, if the Dockerfile can build those.
+    """
     plain = plainest(shape, binary)
+    if workspace and shape.workspace and not plain.workspace:
+        members = (*plain.members, *_other_members(shape, binary))
+        plain = replace(plain, members=members, workspace=True)
     first = replace(
         plain.members[0],
         modules=(("one", 1),),

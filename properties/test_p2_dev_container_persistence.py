@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
-from harness.generated.projects import Blueprint, render
+from harness.generated import edits
+from harness.generated.projects import Blueprint, folder, render
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import EditClass
@@ -63,7 +64,7 @@ def test_neither_a_failed_build_nor_a_date_costs_what_was_compiled(
     """The Dockerfile is checked out again, an edit does not compile, and is taken back; and then
     the build is asked for in other ways.
     """
-    start = strategies.richest(bench.subject.shape, bench.subject.binary)
+    start = strategies.richest(bench.subject.shape, bench.subject.binary, workspace=True)
     with scripts_in(with_feature(start), bench, tally) as dev:
         judge_mishaps(start, dev, judge=judge)
 
@@ -95,12 +96,24 @@ def judge_mishaps(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
     expect_same(before, dev, story, judge)
     expect_kept(dependencies, seen, story, judge)
     judge_output(start, dev, seen, story, judge)
+    if Promise.SEES_OLD_DATES in dev.promises:
+        edit_of_a_member(start, dev, story, judge)
     for way, call in ways_to_ask(dev).items():
         story.append(way)
         seen = call()
         judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
         expect_same(before, dev, story, judge)
         expect_kept(dependencies, seen, story, judge)
+
+
+def edit_of_a_member(start: Blueprint, dev: Scripted, story: list[str], judge: Judge) -> None:
+    """Edit the last of the project's packages, in a file of an old date, and build."""
+    place = folder(start, start.members[-1])
+    made = (edits.apply(EditClass.SOURCE, start, choice) for choice in range(strategies.CHOICES))
+    change = next(c for c in made if c and all(path.startswith(place) for path in c.edit.changes))
+    dev.workspace.edit(change.edit, old=True)
+    story.append(f"{change.edit.summary}, with an old modification time, dev build")
+    judge_output(change.after, dev, build(dev, story, judge), story, judge)
 
 
 def ways_to_ask(dev: Scripted) -> dict[str, Callable[[], ScriptRun]]:

@@ -102,8 +102,9 @@ def check_p2(bench: Bench, broken: Regression | None) -> None:
     with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
         plan = one_edit(old=True)
         p2.judge_plan(plan, dev, at_last=ContainerEvent.REMOVED, judge=judge_of("P2", bench))
-    with bench.workspace(with_feature(PROJECT)) as workspace, scripted(workspace) as dev:
-        p2.judge_mishaps(PROJECT, dev, judge=judge_of("P2", bench))
+    start = richest(bench.subject.shape, bench.subject.binary, workspace=True)
+    with bench.workspace(with_feature(start)) as workspace, scripted(workspace) as dev:
+        p2.judge_mishaps(start, dev, judge=judge_of("P2", bench))
 
 
 def check_p3(bench: Bench, broken: Regression | None) -> None:
