@@ -5,6 +5,7 @@ healthy and current container is up and the build ran in it; and `status` never 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ from harness.running.scripted import (
     Promise,
     Scripted,
     ScriptRun,
+    promised,
     scripted,
 )
 from harness.scenario import Bench
@@ -126,9 +128,12 @@ def test_an_interrupted_build_is_in_nobodys_way(bench: Bench, tally: Tally, judg
 
 
 def test_status_tells_no_more_than_it_knows(bench: Bench, tally: Tally, judge: Judge) -> None:
-    """A container that is up, asked for where no engine answers, and where the network differs."""
+    """A container that is up, asked for where no engine answers, and where the network differs.
+
+    Where any path will do, the project's has in it what divides docker's words.
+    """
     start = project(bench.subject.binary)
-    with scripts_in(render(start).tree, bench, tally) as dev:
+    with scripts_in(render(start).tree, bench, tally, called=hard_name(bench)) as dev:
         judge_elsewhere(start, dev, judge=judge)
 
 
@@ -148,6 +153,12 @@ def test_two_checkouts_have_a_container_each(bench: Bench, tally: Tally, judge: 
         one_repository(bench.root),
     ):
         judge_two_checkouts((start, here), (other.after, there), judge=judge)
+
+
+def hard_name(bench: Bench) -> str | None:
+    """Return a name for the project's directory that a careless call of docker's takes apart."""
+    any_path = Promise.ANY_PATH in promised(bench.subject.scripts)
+    return f"a:project, src={secrets.token_hex(4)}" if any_path else None
 
 
 @contextlib.contextmanager

@@ -49,6 +49,14 @@ class Promise(enum.Enum):
     ONE_CONTAINER = "one container for a directory, whatever path leads to it and whatever its name"
     CURRENT_BEFORE_EXEC = "start and exec, too, replace a container that is not current"
     FOLLOWS_NETWORK = "a container is not current in another network"
+    ANY_PATH = "a project may lie at any path that is text"
+
+
+def promised(scripts: Path) -> set[Promise]:
+    """Return what the scripts in a folder promise."""
+    file = scripts / DEV_CONTAINER
+    lines = {line.strip() for line in file.read_text().splitlines()} if file.is_file() else set()
+    return {promise for promise in Promise if f"# layerproof: {promise.value}" in lines}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +102,7 @@ class Scripted:
             workspace.dockerfile.write_text(f"{parsed.text}\n{added}")
         self.scripts = self.bench.subject.scripts
         self.are_ours = self.scripts == SCRIPTS
-        file = self.scripts / DEV_CONTAINER
-        declared = file.read_text() if file.is_file() else ""
-        lines = {line.strip() for line in declared.splitlines()}
-        self.promises = {p for p in Promise if f"# layerproof: {p.value}" in lines}
+        self.promises = promised(self.scripts)
         buildx = noting.stand_in_for_buildx(self.bench.engine.buildx, self.project.parent / "tools")
         self.environment = {**script_environment(workspace), "LAYERPROOF_BUILDX": str(buildx)}
         self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()

@@ -123,8 +123,12 @@ def check_p3(bench: Bench, broken: Regression | None) -> None:
         scenarios.append(lambda dev: p3.judge_elsewhere(PROJECT, dev, judge=judge))
     if INTERRUPTED in asked:
         scenarios.append(lambda dev: p3.judge_interrupted(PROJECT, dev, judge=judge))
+    called = p3.hard_name(bench) if UNKNOWN in asked else None
     for check in scenarios:
-        with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
+        with (
+            bench.workspace(render(PROJECT).tree, called=called) as workspace,
+            scripted(workspace) as dev,
+        ):
             check(dev)
     if APART in asked:
         with (
