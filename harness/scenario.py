@@ -390,7 +390,8 @@ def expect_project_to_build(bench: Bench) -> None:
         raise ProjectError(
             f"{str(project)!r} does not build with {bench.subject.dockerfile.path}",
             context=[f"| {line}" for line in log[-LOG_TAIL_LINES:]],
-            hint="no property can be judged before the project builds as it is",
+            hint="no property can be judged before the project builds as it is; arguments and "
+            "secrets that it needs stand in its layerproof.toml, as in [build-args] BIN = 'NAME'",
         )
 
 
