@@ -33,6 +33,10 @@ CLASSES = (
     EditClass.REVERT,
 )
 MARKER = "layerproof-marker-"
+_MAIN = re.compile(rb"^(?:pub )?(?:async )?fn main\s*\([^)]*\)[^{;]*\{(?!\s*#!)", re.MULTILINE)
+"""How the function begins that a program starts with; what comes first in it may be more of it."""
+_MARKED_MAIN = """
+    let _ = std::hint::black_box("{marker}"); // """
 _MARKED = """
 #[used]
 #[{attribute}]
@@ -174,7 +178,7 @@ def _rewritten(
     if marker is not None:
         first = dict(now.files)[now.source]
         body = first.content if isinstance(first, File) else b""
-        return replace(entry, content=body + _marked(marker, now))
+        return replace(entry, content=_marked(body, marker, now))
     if edit_class is EditClass.MODE:
         return replace(entry, mode=entry.mode ^ 0o111)
     if edit_class is EditClass.SOURCE_COMMENT:
@@ -189,12 +193,21 @@ def _rewritten(
     return replace(entry, content=content + b"\n# " + WORD + b"\n")
 
 
-def _marked(marker: str, now: Checkout) -> bytes:
-    """Return Rust that puts the marker into the program; edition 2024 asks for `unsafe(…)`."""
+def _marked(body: bytes, marker: str, now: Checkout) -> bytes:
+    """Return a source that puts the marker into the program: by its `main` function.
+
+    Where that is not to be found (a macro may write it) by what runs before it, which a source that
+    forbids unsafe code does not allow; edition 2024 asks for `unsafe(…)`.
+    """
+    main = _MAIN.search(body)
+    if main is not None:
+        line = _MARKED_MAIN.format(marker=marker).encode() + WORD
+        return body[: main.end()] + line + b"\n" + body[main.end() :]
     manifests = (
         e.content for p, e in now.files if p.endswith("Cargo.toml") and isinstance(e, File)
     )
     attribute = 'link_section = ".init_array"'
     if any(b'"2024"' in content for content in manifests):
         attribute = f"unsafe({attribute})"
-    return _MARKED.format(marker=marker, attribute=attribute).encode() + b"// " + WORD + b"\n"
+    text = _MARKED.format(marker=marker, attribute=attribute).encode()
+    return body + text + b"// " + WORD + b"\n"

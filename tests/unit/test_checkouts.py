@@ -45,6 +45,37 @@ def test_each_edit_of_the_source_has_a_marker_of_its_own() -> None:
     assert b"layerproof-marker-1" not in source.content
 
 
+FORBIDS = """\
+#![forbid(unsafe_code)]
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    Ok(())
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "by_main"),
+    [
+        ("fn main() {}\n", True),
+        (FORBIDS, True),
+        ("fn main()\n{\n    go();\n}\n", True),
+        ("// fn main() {\nstarts!(go);\n", False),
+        ("fn main() {\n    #![allow(unused)]\n}\n", False),
+    ],
+)
+def test_the_marker_is_put_where_it_is_safe(tmp_path: Path, source: str, by_main: bool) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.rs").write_text(source)
+    (tmp_path / "Cargo.toml").write_text('[package]\nname = "a"\n')
+    made = checkouts.apply(EditClass.SOURCE, checkouts.load(tmp_path), 0)
+    assert made is not None
+    (entry,) = made[0].changes.values()
+    assert isinstance(entry, File)
+    assert b"layerproof-marker-1" in entry.content
+    assert (b"link_section" not in entry.content) is by_main
+
+
 def test_the_way_back_is_the_way_there() -> None:
     start = checkouts.load(OFFLINE)
     made = checkouts.apply(EditClass.ODD_NAME, start, 0)
