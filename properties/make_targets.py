@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from harness.judging.judge import Judge
 from harness.judging.legacy import Invocation, State, expect
 from harness.judging.report import Row
 from harness.running import other_scripts
-from harness.running.scripted import PACKAGE, ZIP, Scripted
+from harness.running.scripted import PACKAGE, ZIP, Promise, Scripted
 from properties.common import same_lines, source_path
 from properties.legacy_rows import said_rows, zip_rows
 
@@ -55,16 +56,18 @@ def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
             rows=rows,
             log=seen.log,
         )
-    judge_package_zip(scripts, judge=judge)
+    judge_package_zip(home, scripts, judge=judge)
 
 
-def judge_package_zip(scripts: Scripted, *, judge: Judge) -> None:
+def judge_package_zip(home: Path, scripts: Scripted, *, judge: Judge) -> None:
     """Make the zip of a program that came without its mode; then of another, with no room for it.
 
+    It is made by the Makefile of the copy in `home`, where any path is promised to do.
     Neither can be compressed, so that the zip is what does not fit.
     """
-    home = scripts.project.parent / "a copy"
-    words = ("make", "-f", str(home / MAKEFILE), "package-zip")
+    words = make("package-zip", scripts)
+    if Promise.ANY_PATH in scripts.promises:
+        words = ("make", "-f", str(home / MAKEFILE), "package-zip")
     bootstrap, archive = scripts.project / PACKAGE, scripts.project / ZIP
     bootstrap.parent.mkdir(parents=True, exist_ok=True)
     first, second = os.urandom(SIZE), os.urandom(SIZE)

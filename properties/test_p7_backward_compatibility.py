@@ -188,10 +188,15 @@ def test_an_image_that_cannot_be_made_is_an_error(bench: Bench, tally: Tally, ju
 
 def test_another_target_is_compiled_for_or_named(bench: Bench, tally: Tally, judge: Judge) -> None:
     """Where the Dockerfile takes a target, TARGET_ARCH holds for the image-based build too."""
-    if not TARGET_ARGUMENTS & declared_arguments(bench.subject.dockerfile):
+    if not takes_target(bench.subject):
         pytest.skip("the Dockerfile has no ARG for a target")
     with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
         judge_target(scripts, judge=judge)
+
+
+def takes_target(subject: Subject) -> bool:
+    """Whether the Dockerfile has an ARG that names the target."""
+    return bool(TARGET_ARGUMENTS & declared_arguments(subject.dockerfile))
 
 
 def judge_target(scripts: Scripted, *, judge: Judge) -> None:

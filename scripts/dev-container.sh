@@ -35,7 +35,7 @@
 # layerproof: one container for a directory, whatever path leads to it and whatever its name
 # layerproof: start and exec, too, replace a container that is not current
 # layerproof: a container is not current in another network
-# layerproof: a project may lie at any path that is text
+# layerproof: a project, and these scripts, may lie at any path that is text
 
 set -Eeuo pipefail
 

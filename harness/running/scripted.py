@@ -49,7 +49,7 @@ class Promise(enum.Enum):
     ONE_CONTAINER = "one container for a directory, whatever path leads to it and whatever its name"
     CURRENT_BEFORE_EXEC = "start and exec, too, replace a container that is not current"
     FOLLOWS_NETWORK = "a container is not current in another network"
-    ANY_PATH = "a project may lie at any path that is text"
+    ANY_PATH = "a project, and these scripts, may lie at any path that is text"
 
 
 def promised(scripts: Path) -> set[Promise]:

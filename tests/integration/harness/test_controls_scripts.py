@@ -119,16 +119,16 @@ def check_p3(bench: Bench, broken: Regression | None) -> None:
         scenarios.append(lambda dev: p3.judge_two_at_once(PROJECT, dev, built=True, judge=judge))
     if NO_CONTAINER in asked:
         scenarios.append(lambda dev: p3.judge_fallback(PROJECT, dev, judge=judge))
-    if UNKNOWN in asked:
-        scenarios.append(lambda dev: p3.judge_elsewhere(PROJECT, dev, judge=judge))
     if INTERRUPTED in asked:
         scenarios.append(lambda dev: p3.judge_interrupted(PROJECT, dev, judge=judge))
-    called = p3.hard_name(bench) if UNKNOWN in asked else None
-    for check in scenarios:
+    if UNKNOWN in asked:
         with (
-            bench.workspace(render(PROJECT).tree, called=called) as workspace,
+            bench.workspace(render(PROJECT).tree, called=p3.hard_name(bench)) as workspace,
             scripted(workspace) as dev,
         ):
+            p3.judge_elsewhere(PROJECT, dev, judge=judge)
+    for check in scenarios:
+        with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as dev:
             check(dev)
     if APART in asked:
         with (
@@ -188,7 +188,8 @@ def check_p7(bench: Bench, broken: Regression | None) -> None:
                 pytest.skip("this machine has no cargo")
             continue
         with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
-            if name != IMAGE or scripts.offers("--image"):
+            knows = name != IMAGE or scripts.offers("--image")
+            if knows and (name != TARGET or p7.takes_target(bench.subject)):
                 OF_P7[name](scripts, judge=judge_of("P7", bench))
 
 
@@ -311,7 +312,8 @@ def plain_bench(
 
 
 def test_every_property_judged_here_has_several_negative_controls() -> None:
-    counted = {id: sum(broken.violates == id for broken in BROKEN) for id in CHECKS}
+    """P5's others are Dockerfiles."""
+    counted = {id: sum(b.violates == id for b in BROKEN) for id in CHECKS if id != "P5"}
     assert min(counted.values()) >= 4, counted
 
 
