@@ -229,16 +229,14 @@ def setup(part: str, *, say: Say, scripts: Path = SCRIPTS, url: str | None = Non
 def ensure_images(
     engine: Engine, references: Sequence[str], *, say: Say, scripts: Path = SCRIPTS
 ) -> None:
-    """See to it that the engine has the images: carried from the found engine, or by set-up.
+    """See to it that the engine has these stand-ins, by set-up, which knows how they are made now.
 
-    Raises EnvironmentLacksError naming those that nobody has.
+    Raises EnvironmentLacksError naming those that it could not provide.
     """
 
     def missing() -> list[str]:
         return [reference for reference in references if not engine.has_image(reference)]
 
-    for reference in missing():
-        carry_from_found(engine, reference, say=say)
     if missing():
         setup("images", say=say, scripts=scripts, url=engine.url)
     if missing():

@@ -1,4 +1,4 @@
-"""What P1, P5 and P8 share: builds judged as a story goes on, with the cache model's reasons."""
+"""What several properties share: builds judged as a story goes on, and why a step ran again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harness.judging.foundation import worked
 from harness.judging.judge import Judge
 from harness.judging.report import Row, line_of, shown, why_it_failed
 from harness.model import BuildObservation, EditClass, Outcome, Vertex
+from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun
 from harness.scenario import Workspace
 from harness.strategies import Plan, State, blueprints, plans
 from harness.structure.rules import Finding
@@ -61,6 +62,16 @@ def expect_success(seen: BuildObservation, story: Sequence[str], judge: Judge) -
         lines=lines_of([v for v in seen.vertices if v.error], judge),
         hint="A project of this shape does not build with this Dockerfile: see the log.",
     )
+
+
+def expect_script(
+    scripts: Scripted, words: Sequence[str], story: Sequence[str], judge: Judge
+) -> ScriptRun:
+    """Call build-lambda.sh, which has to succeed; return the run, noted."""
+    seen = scripts.run_noting(BUILD_LAMBDA, *words)
+    finding = f"`build-lambda.sh {' '.join(words)}` failed."
+    judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
+    return seen
 
 
 def expect_no_finding(

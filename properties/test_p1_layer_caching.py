@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import progress
 from harness.generated import edits, trees
 from harness.generated.projects import Blueprint, render
 from harness.judging.foundation import among, base_stage, dependencies, foundation, worked
@@ -40,6 +39,7 @@ from properties.story import (
     count,
     expect_cached,
     expect_predicted,
+    expect_script,
     expect_success,
     lines_of,
 )
@@ -166,9 +166,7 @@ def script_build(scripts: Scripted, story: list[str], judge: Judge, *words: str)
     Of a build by another program than buildx nothing is known; its package is judged all the same.
     """
     tidy(scripts)
-    seen = scripts.run_noting(BUILD_LAMBDA, *(words or ("prod",)))
-    judge("`build-lambda.sh prod` failed.", holds=seen.status == 0, scenario=story, log=seen.log)
-    return worked(v for said in seen.notes.said for v in progress.decode_plain(said))
+    return worked(expect_script(scripts, words or ("prod",), story, judge).notes.vertices)
 
 
 def expect_kept(ran: list[Vertex], story: list[str], judge: Judge) -> None:

@@ -23,12 +23,9 @@ from harness.judging.legacy import NO_ENGINE
 from harness.judging.report import Row
 from harness.model import Edit, EditClass
 from harness.running.container_events import (
-    COMMANDS,
     ContainerEvent,
     base_image_of_its_own,
     change_dockerfile,
-    is_of_an_earlier_base_image,
-    is_of_an_earlier_dockerfile,
     perform,
 )
 from harness.running.noting import NO_SPACE, refusing_containers
@@ -39,17 +36,22 @@ from harness.running.scripted import (
     Container,
     Promise,
     Scripted,
-    ScriptRun,
     promised,
     scripted,
 )
 from harness.scenario import Bench
 from harness.strategies import taken_back
 from properties.common import ctrl_c, dev_truth, git, same_lines, scripts_in, slow_script, until
+from properties.dev_container import (
+    CALL_SECONDS,
+    judge_build,
+    judge_container,
+    judge_move,
+    states,
+)
 from properties.story import count
 
 pytestmark = pytest.mark.property("P3")
-CALL_SECONDS = 240.0
 LONG, NOT_FOR_EVER = 60, 15
 """Seconds that a build takes which is interrupted; the second where it may be left to go on."""
 STATES = ("absent", "running", "exited", "created", "paused", "stopped")
@@ -77,8 +79,6 @@ EACH_IN_TURN = [
 """Each accident with nothing but a build after it: chance alone may follow it by a command that
 repairs what it did. A container that is paused can be stopped, too.
 """
-RENEWING = {ContainerEvent.START, ContainerEvent.EXEC}
-"""Commands after which the container is current, where that is promised."""
 happenings = st.lists(
     st.sampled_from([m for m in ContainerEvent if m is not ContainerEvent.BUILD]), max_size=4
 )
@@ -414,127 +414,4 @@ def expect_untouched(before: Container, here: Scripted, story: Sequence[str], ju
         rows=rows,
         hint="Find the container by a label that holds the project's whole path, not by a name "
         "that another checkout has too.",
-    )
-
-
-def states(found: Sequence[Container]) -> str:
-    """Return the states of the containers that were found, or that there is none."""
-    return ", ".join(container.state for container in found) or "none"
-
-
-def judge_build(dev: Scripted, blueprint: Blueprint, story: Sequence[str], judge: Judge) -> None:
-    """A dev build succeeds, and leaves a container that is up and current, and a true binary."""
-    seen = dev.run(DEV_CONTAINER, "build", limit=CALL_SECONDS)
-    judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
-    judge_container(dev, blueprint, story, judge, log=seen.log)
-
-
-def judge_container(
-    dev: Scripted, blueprint: Blueprint, story: Sequence[str], judge: Judge, *, log: str
-) -> None:
-    """Exactly one container mounts the project, it runs, `status` says so, the binary is true."""
-    found = dev.containers()
-    said = dev.status()
-    rows = [
-        Row("containers (engine)", "running", states(found)),
-        Row("state (status)", "running", str(said.get("state"))),
-        Row("exit of status", "0", str(said["exit"])),
-    ]
-    if "current" in said:
-        rows.append(Row("current (status)", "True", str(said["current"])))
-        rows += [
-            Row("image", "of the base image as it is", "of an earlier one")
-            for container in found
-            if is_of_an_earlier_base_image(container, dev)
-        ]
-    if "id" in said:
-        rows.append(Row("id (status)", found[0].id if found else "one", str(said["id"])))
-    rows += [
-        Row("image", "of the Dockerfile as it is", "of an earlier one")
-        for container in found
-        if is_of_an_earlier_dockerfile(container, dev)
-    ]
-    rows += [
-        Row(name, expected, dev.printed(name)) for name, expected in dev_truth(blueprint).items()
-    ]
-    judge(
-        "After the dev build, no container that is up and current holds the current binary.",
-        holds=same_lines(rows),
-        scenario=story,
-        rows=rows,
-        log=log,
-    )
-
-
-def judge_status(
-    happened: str, dev: Scripted, story: Sequence[str], judge: Judge, *, stale: bool = False
-) -> str:
-    """`status` says what the engine says; return that. A container there may be known as stale.
-
-    Of a `status` that does not tell whether the container is current, its word on that and the exit
-    status that follows from it are not judged; the container is, after the next build.
-    """
-    found = dev.containers()
-    truth = found[0].state if found else "absent"
-    said = dev.status()
-    up = truth == "running" and said.get("current") is True
-    rows = [Row("state", truth, str(said.get("state")))]
-    if "current" in said:
-        rows.append(Row("exit of status", "0" if up else "1", str(said["exit"])))
-        if stale and found:
-            rows.append(Row("current", "False", str(said["current"])))
-    judge(
-        f"After {happened!r}, `status` does not say how things are.",
-        holds=same_lines(rows),
-        scenario=story,
-        rows=rows,
-    )
-    return truth
-
-
-def judge_move(
-    move: ContainerEvent,
-    ran: ScriptRun | None,
-    dev: Scripted,
-    story: Sequence[str],
-    judge: Judge,
-) -> None:
-    """`status` says what the engine says, and a command that can be obeyed is obeyed."""
-    stale = move in {ContainerEvent.DOCKERFILE_CHANGED, ContainerEvent.BASE_IMAGE_CHANGED}
-    truth = judge_status(move.value, dev, story, judge, stale=stale)
-    if ran is None or move not in COMMANDS:
-        return
-    if move is ContainerEvent.STATUS:
-        said = dev.status()
-        row = Row("exit of status without --json", str(said["exit"]), str(ran.status))
-        judge(
-            "`status` does not end as `status --json` does.",
-            holds="current" not in said or not row.differs,
-            scenario=story,
-            rows=[row],
-        )
-        return
-    expected = {
-        ContainerEvent.START: ("running",),
-        ContainerEvent.RESTART: ("running",),
-        ContainerEvent.EXEC: ("running",),
-        ContainerEvent.STOP: ("exited", "absent", "created"),
-        ContainerEvent.CLEAN: ("absent",),
-    }[move]
-    rows = [
-        Row("exit status", "0", str(ran.status)),
-        Row(
-            "container",
-            " or ".join(expected),
-            truth if truth not in expected else " or ".join(expected),
-        ),
-    ]
-    if move in RENEWING and Promise.CURRENT_BEFORE_EXEC in dev.promises:
-        rows.append(Row("current", "True", str(dev.status().get("current"))))
-    judge(
-        f"{move.value!r} was not obeyed.",
-        holds=same_lines(rows),
-        scenario=story,
-        rows=rows,
-        log=ran.log,
     )

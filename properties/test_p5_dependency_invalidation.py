@@ -26,7 +26,7 @@ from harness.judging.foundation import (
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
-from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Promise, Scripted, ScriptRun
+from harness.running.scripted import PACKAGE, Promise, Scripted
 from harness.scenario import DID_NOT_RUN, Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
@@ -49,6 +49,7 @@ from properties.story import (
     expect_cached,
     expect_no_finding,
     expect_predicted,
+    expect_script,
     expect_success,
     lines_of,
 )
@@ -73,6 +74,7 @@ edits (a comment, the package's own version, a member) it may be, and cargo deci
 
 KEPT_AWAY = {"lock-file-ignored", "build-script-ignored"}
 """The structure rules about files that the ignore file keeps away."""
+PROD = ("prod",)
 NO_STATE = -1
 """The commit of a source that is none of a plan's states."""
 STALE = (
@@ -138,15 +140,16 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     say that they see those, since what carries the source to the engine does not.
     """
     story = ["build-lambda.sh prod"]
-    call(scripts, story, judge)
+    expect_script(scripts, PROD, story, judge)
     added = edits.apply(EditClass.DEPENDENCY_ADD, start)
     assert added is not None
     scripts.workspace.edit(added.edit)
     story.append(f"{added.edit.summary}, build-lambda.sh prod")
-    seen = call(scripts, story, judge)
+    seen = expect_script(scripts, PROD, story, judge)
     if keeps_compiled_crates(scripts.bench.subject.dockerfile):
         there = in_lock(added.after)
-        compiled = [crate for crate in crates_of(seen) if crate in there]
+        said = progress.crates_compiled(seen.notes.vertices) or seen.crates_compiled
+        compiled = [crate for crate in said if crate in there]
         fresh = {unit.crate for unit in units_of(added.after) - units_of(start)}
         again = sorted(set(compiled) - fresh)
         judge(
@@ -168,7 +171,7 @@ def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge
     (a bind mount with `rw`) the engine fetches all of it anew, and sees every edit.
     """
     story.append("nothing changed, build-lambda.sh prod")
-    call(scripts, story, judge)
+    expect_script(scripts, PROD, story, judge)
     change = edits.apply(EditClass.BUILD_SCRIPT, start) or edits.apply(
         EditClass.SOURCE_SAME_SIZE, start
     )
@@ -179,7 +182,7 @@ def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge
     for path, date in zip(paths, dates, strict=True):
         os.utime(path, ns=(date, date))
     story.append(f"{change.edit.summary}, of the same size and date, build-lambda.sh prod")
-    seen = call(scripts, story, judge)
+    seen = expect_script(scripts, PROD, story, judge)
     binary = start.members[0].binaries[0]
     expected = render(change.after).binaries[binary]
     row = Row("the package prints", expected, scripts.programs(f"./{PACKAGE}")[0])
@@ -191,19 +194,6 @@ def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge
         log=seen.log,
         hint="Make the engine's copy of the source compare what it holds, not sizes and dates.",
     )
-
-
-def call(scripts: Scripted, story: list[str], judge: Judge) -> ScriptRun:
-    """Build for production by the script; it has to succeed."""
-    seen = scripts.run_noting(BUILD_LAMBDA, "prod")
-    judge("`build-lambda.sh prod` failed.", holds=seen.status == 0, scenario=story, log=seen.log)
-    return seen
-
-
-def crates_of(seen: ScriptRun) -> tuple[str, ...]:
-    """Return the crates that cargo says it compiled, by what a build says of itself or shows."""
-    steps = [v for said in seen.notes.said for v in progress.decode_plain(said)]
-    return progress.crates_compiled(steps) or seen.crates_compiled
 
 
 def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:

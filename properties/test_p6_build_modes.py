@@ -26,7 +26,7 @@ from harness.scenario import Bench
 from harness.strategies import Plan
 from harness.subject import Subject
 from properties.common import dev_truth, same_lines, scripts_in, with_feature
-from properties.story import count
+from properties.story import count, expect_script
 
 pytestmark = pytest.mark.property("P6")
 IMAGE_BUILD = re.compile(r"^(#\d+ \S|Step \d+/\d+ :)|load build definition", re.MULTILINE)
@@ -171,10 +171,10 @@ def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) 
     change = edits.apply(EditClass.SOURCE, start)
     assert change is not None
     story = [f"a project built in {other} mode"]
-    call(scripts, other, story, judge)
+    expect_script(scripts, (other,), story, judge)
     scripts.workspace.edit(change.edit)
     story.append(f"{change.edit.summary}, {mode} build")
-    call(scripts, mode, story, judge)
+    expect_script(scripts, (mode,), story, judge)
     made = package(scripts, change.after, profile)
     truth = dev_truth(change.after) if mode == "dev" else render(change.after).binaries
     binary = start.members[0].binaries[0]
@@ -246,27 +246,17 @@ def judge_plan(plan: Plan[Blueprint], scripts: Scripted, *, judge: Judge) -> Non
     step = plan.steps[0]
     count(f"edit: {step.edit.edit_class.value}")
     story = [f"{plan.start.members[0].name} built in dev mode"]
-    call(scripts, "dev", story, judge)
+    expect_script(scripts, ("dev",), story, judge)
     scripts.workspace.edit(step.edit)
     story.append(f"{step!r}, dev build, prod build")
-    dev_run = call(scripts, "dev", story, judge, noting=True)
+    dev_run = expect_script(scripts, ("dev",), story, judge)
     dev = package(scripts, step.after, "debug")
-    prod_run, prod = call(scripts, "prod", story, judge), package(scripts, step.after, "release")
+    prod_run = expect_script(scripts, ("prod",), story, judge)
+    prod = package(scripts, step.after, "release")
     judge_work(plan.start, dev_run, prod_run, story, judge)
     stripped = "strip" in compiler_flags(scripts.bench.subject.dockerfile)
     judge_packages(dev, prod, story, judge, stripped=stripped)
     judge_answers(step.after, dev, prod, story, judge)
-
-
-def call(
-    scripts: Scripted, mode: str, story: Sequence[str], judge: Judge, *, noting: bool = False
-) -> ScriptRun:
-    """Build and package in a mode; it has to succeed. With `noting`, what it calls is noted."""
-    run = scripts.run_noting if noting else scripts.run
-    seen = run(BUILD_LAMBDA, mode)
-    finding = f"`build-lambda.sh {mode}` failed."
-    judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
-    return seen
 
 
 def package(scripts: Scripted, blueprint: Blueprint, profile: str) -> Package:

@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import progress
+from harness.model import Vertex
+
 FOLDER = "LAYERPROOF_NOTES"
 """The variable that names the folder for the notes of a call."""
 _STAND_IN = """#!/bin/sh
@@ -53,6 +56,11 @@ class Notes:
 
     calls: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+
+    @property
+    def vertices(self) -> tuple[Vertex, ...]:
+        """What the builds were made of, by what buildx wrote; empty where it was not called."""
+        return tuple(vertex for said in self.said for vertex in progress.decode_plain(said))
 
 
 def stand_in_for_buildx(buildx: Path, into: Path) -> Path:

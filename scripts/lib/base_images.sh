@@ -60,12 +60,18 @@ pull_image() {
   return "$status"
 }
 
-# load_made_images: gives the engine at DOCKER_HOST those stand-ins that are made and that it lacks.
+# load_made_images: gives the private engine at DOCKER_HOST those stand-ins that are made and that it lacks. One of an
+# earlier recipe loses its name, so that nobody takes it.
 load_made_images() {
   local name
   for name in rust runtime; do
-    [ -f "$(archive_of "$name")" ] || continue
-    has_stand_in "$name" || load_made_image "$name" || return
+    if has_stand_in "$name"; then
+      continue
+    elif [ -f "$(archive_of "$name")" ]; then
+      load_made_image "$name" || return
+    else
+      docker image rm "layerproof/$name:local" >/dev/null 2>&1 || :
+    fi
   done
 }
 

@@ -91,6 +91,22 @@ def test_a_good_image_passes(
     assert len(workspace.observations) == 3
 
 
+NEEDS_AN_ACCOUNT = """RUN --mount=type=secret,id=netrc if [ -f /run/secrets/netrc ]; then \\
+      grep -q '^machine ' /run/secrets/netrc; fi
+RUN find src"""
+
+
+def test_a_build_that_cannot_do_with_what_stands_for_a_secret_is_judged_without(
+    open_workspace: Callable[[Path], Workspace], reader: Reader, tmp_path: Path
+) -> None:
+    text = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
+    path = tmp_path / "particular.Dockerfile"
+    path.write_text(text.replace("RUN find src", NEEDS_AN_ACCOUNT))
+    workspace = open_workspace(path)
+    p8.judge_plan(PLAN, workspace, reader, judge=judge_of(workspace))
+    assert [seen.succeeded for seen in workspace.observations] == [False, True]
+
+
 def test_most_rules_have_a_negative_control_on_a_real_image() -> None:
     """The rest (size, architecture) have theirs on images written down as data."""
     held = {broken.says for broken in regressions.of_images()}

@@ -19,7 +19,7 @@ from harness.errors import EnvironmentLacksError
 from harness.generated.projects import render
 from harness.judging.judge import Judge
 from harness.running.scripted import DEV_CONTAINER, scripted
-from properties import records
+from properties import dev_container, records
 from properties import test_p3_automatic_lifecycle as p3
 from tests.processes import has_ended
 
@@ -78,14 +78,14 @@ def test_a_dev_build_recovers_when_the_engine_was_restarted(
         scripted(workspace) as dev,
     ):
         story = ["dev build"]
-        p3.judge_build(dev, start, story, judge)
+        dev_container.judge_build(dev, start, story, judge)
         (before,) = dev.containers()
         getattr(owned, end)()
         owned.start()
         story.append(f"the engine is restarted ({end})")
-        assert p3.judge_status(story[-1], dev, story, judge) == "exited"
+        assert dev_container.judge_status(story[-1], dev, story, judge) == "exited"
         story.append("dev build")
-        p3.judge_build(dev, start, story, judge)
+        dev_container.judge_build(dev, start, story, judge)
         (after,) = dev.containers()
         assert after.id == before.id
 

@@ -333,6 +333,17 @@ def test_an_image_by_an_earlier_recipe_is_replaced(shell: Shell) -> None:
     assert done.status == 0, done.err
 
 
+def test_a_private_engine_forgets_an_image_by_an_earlier_recipe(shell: Shell) -> None:
+    """It is not made anew yet; whoever needs it then finds that it is not there."""
+    shell.stub(
+        "docker",
+        Answer(when="image inspect --format *Labels* layerproof/*", out="7\n", times=2),
+        Answer(when="image rm layerproof/rust:local", times=1),
+        Answer(when="image rm layerproof/runtime:local", times=1),
+    )
+    assert shell.call("load_made_images").status == 0
+
+
 def test_a_new_archive_takes_the_place_of_the_earlier_one(shell: Shell) -> None:
     rust, runtime = archives(shell)
     rust.parent.mkdir(parents=True)
