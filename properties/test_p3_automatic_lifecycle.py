@@ -72,6 +72,7 @@ EACH_IN_TURN = [
         (ContainerEvent.DOCKERFILE_CHANGED,),
         (ContainerEvent.DOCKERFILE_CHANGED, ContainerEvent.EXEC),
         (ContainerEvent.BASE_IMAGE_CHANGED,),
+        (ContainerEvent.DAMAGED,),
         (ContainerEvent.IMAGE_REMOVED,),
     )
     for move in (*troubles, ContainerEvent.BUILD)
@@ -180,6 +181,8 @@ def judge_moves(
     judge: Judge,
 ) -> None:
     """Judge `status` and the commands after each move, and the build after them all."""
+    if Promise.MENDS_CACHE not in dev.promises:
+        moves = [move for move in moves if move is not ContainerEvent.DAMAGED]
     change_dockerfile(dev)
     with base_image_of_its_own(dev):
         story = ["a project without a dev container"]

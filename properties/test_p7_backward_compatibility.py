@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from harness.fitting import declared_arguments
 from harness.generated.source_trees import differences, on_host
-from harness.judging import elf
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import (
     CODEBUILD_FILES,
@@ -28,12 +27,18 @@ from harness.judging.legacy import (
     Invocation,
     State,
     expect,
-    is_said,
 )
 from harness.judging.report import Row
 from harness.model import Entry, File
 from harness.process import host_cargo_works
-from harness.running.scripted import BUILD_LAMBDA, OUTPUTS, PACKAGE, ZIP, Scripted, ScriptRun
+from harness.running.scripted import (
+    BUILD_LAMBDA,
+    OUTPUTS,
+    ZIP,
+    Promise,
+    Scripted,
+    ScriptRun,
+)
 from harness.scenario import Bench
 from harness.strategies import plainest
 from harness.subject import Subject
@@ -47,6 +52,13 @@ from properties.common import (
     until,
     with_feature,
 )
+from properties.environments import (
+    judge_build_image,
+    judge_late,
+    judge_target,
+    takes_build_image,
+    takes_target,
+)
 from properties.legacy_rows import WITNESS, artifact_rows, artifacts, exit_row, said_rows
 from properties.make_targets import (
     MAKEFILE,
@@ -57,9 +69,6 @@ from properties.make_targets import (
 from properties.story import count
 
 pytestmark = pytest.mark.property("P7")
-STATIC_TRIPLE = "x86_64-unknown-linux-musl"
-TARGET_ARGUMENTS = {"TARGET", "TARGET_ARCH"}
-"""What a Dockerfile may call the ARG that names the target."""
 HOST_METHODS = {"local", "native"}
 TARGETS = ("help", "clean", "package-zip", "deploy-package", "build-docker")
 FREE_WORDS = ("-v", "--verbose")
@@ -194,29 +203,24 @@ def test_another_target_is_compiled_for_or_named(bench: Bench, tally: Tally, jud
         judge_target(scripts, judge=judge)
 
 
-def takes_target(subject: Subject) -> bool:
-    """Whether the Dockerfile has an ARG that names the target."""
-    return bool(TARGET_ARGUMENTS & declared_arguments(subject.dockerfile))
+def test_the_build_image_that_is_named_is_built_in(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Where the Dockerfile takes the image by an ARG, DOCKER_IMAGE is what names it."""
+    if not takes_build_image(bench.subject):
+        pytest.skip("no ARG of the Dockerfile names the image that is built in")
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        judge_build_image(scripts, judge=judge)
 
 
-def judge_target(scripts: Scripted, *, judge: Judge) -> None:
-    """Ask for a program that needs no C library, which the toolchain may not be able to make."""
-    seen = scripts.run(BUILD_LAMBDA, "docker", environment={"TARGET_ARCH": STATIC_TRIPLE})
-    if seen.status == 0:
-        facts = elf.read((scripts.project / PACKAGE).read_bytes())
-        loader = facts.interpreter if facts is not None else "no ELF file"
-        row = Row("the package is started by", "nothing else", loader or "nothing else")
-    else:
-        said = "yes" if is_said(STATIC_TRIPLE, seen.log) else "no"
-        row = Row(f"says {STATIC_TRIPLE!r}", "yes", said)
-    count(f"another target: {'compiled for' if seen.status == 0 else 'refused'}")
-    judge(
-        "Another target was asked for, and was neither compiled for nor named as missing.",
-        holds=not row.differs,
-        scenario=[f"TARGET_ARCH={STATIC_TRIPLE} build-lambda.sh docker"],
-        rows=[row],
-        log=seen.log,
-    )
+def test_an_engine_that_answers_late_is_waited_for(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Where that is promised: a daemon that is just starting is no reason to fail."""
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        if Promise.WAITS_FOR_ENGINE not in scripts.promises:
+            pytest.skip("these scripts promise nothing of an engine that answers late")
+        judge_late(scripts, judge=judge)
 
 
 def judge_interrupted(scripts: Scripted, *, judge: Judge) -> None:
@@ -317,6 +321,7 @@ def judge_calls(
 ) -> None:
     """Make the calls in turn with an edit before each; what each does is judged by the model."""
     mark_compiling_stages(scripts)
+    given = sources_of(scripts.project)
     binary = scripts.bench.subject.binary
     state = State(FIRST_ANSWER)
     story = ["a project that was never built"]
@@ -334,7 +339,9 @@ def judge_calls(
             story.append(leave_behind(scripts.project, binary))
         story.append(repr(call))
         count(f"{'make' if call.target else 'script'}: {expected.exit.name}")
-        before, sources = artifacts(scripts.project), sources_of(scripts.project)
+        before = artifacts(scripts.project)
+        now = sources_of(scripts.project)
+        sources = {path: now[path] for path in given}  # what a call has made, another may remove
         seen = invoke(call, scripts)
         rows = [
             exit_row(call, expected, seen),

@@ -36,6 +36,8 @@
 # layerproof: start and exec, too, replace a container that is not current
 # layerproof: a container is not current in another network
 # layerproof: a project, and these scripts, may lie at any path that is text
+# layerproof: an engine that answers late is waited for
+# layerproof: what cargo kept is compiled anew where it is damaged
 
 set -Eeuo pipefail
 

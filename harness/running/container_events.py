@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import enum
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import docker
 
-from harness.running import sweep
+from harness.running import execution, sweep
 from harness.running.scripted import DEV_CONTAINER, Container, Scripted, ScriptRun
 
 CHANGED, CHANGED_BASE = "LAYERPROOF_CHANGED", "LAYERPROOF_BASE"
@@ -37,6 +37,7 @@ class ContainerEvent(enum.Enum):
     HALF_MADE = "the container is made again with new volumes, started, and left at that"
     DOCKERFILE_CHANGED = "the Dockerfile changes"
     BASE_IMAGE_CHANGED = "the base image's name comes to mean another image"
+    DAMAGED = "what cargo keeps of the dependencies in the container is damaged"
 
 
 COMMANDS = {
@@ -69,6 +70,10 @@ def perform(happening: ContainerEvent, dev: Scripted) -> ScriptRun | None:
                 api.wait(found.id, timeout=30)
             elif happening is ContainerEvent.PAUSED and found.state == "running":
                 api.pause(found.id)
+            elif happening is ContainerEvent.DAMAGED and found.state == "running":
+                execution.execute(
+                    dev.bench.engine, found.id, (*_DAMAGE, *_volumes(facts, "Destination"))
+                )
             elif happening in _REMOVALS:
                 _remove(happening, dev, found.id, facts)
     return None
@@ -146,6 +151,22 @@ def is_of_an_earlier_dockerfile(container: Container, dev: Scripted) -> bool:
     return 0 < shown < changes
 
 
+def _volumes(facts: Mapping[str, object], told: str) -> list[str]:
+    """Return what the engine tells of each volume of a container: its Name, or its Destination."""
+    mounts = facts["Mounts"]
+    assert isinstance(mounts, list)  # noqa: S101  the engine's own answer
+    return [mount[told] for mount in mounts if mount.get("Type") == "volume"]
+
+
+_DAMAGE = (
+    "sh",
+    "-c",
+    'find "$@" -path "*/deps/lib*.r*" -exec sh -c '
+    "'for f; do echo junk >$f.new; touch -r $f $f.new; mv $f.new $f; done' sh {} +",
+    "sh",
+)
+"""Writes junk over compiled libraries, below the folders named; their dates stay as they are."""
+
 _REMOVALS = {
     ContainerEvent.REMOVED,
     ContainerEvent.VOLUMES_REMOVED,
@@ -161,11 +182,8 @@ def _remove(
     api = dev.bench.engine.client.api
     api.remove_container(container, force=True)
     if happening in {ContainerEvent.VOLUMES_REMOVED, ContainerEvent.HALF_MADE}:
-        mounts = facts["Mounts"]
-        assert isinstance(mounts, list)  # noqa: S101  the engine's own answer
-        for mount in mounts:
-            if mount.get("Type") == "volume":
-                api.remove_volume(mount["Name"], force=True)
+        for name in _volumes(facts, "Name"):
+            api.remove_volume(name, force=True)
     if happening is ContainerEvent.IMAGE_REMOVED:
         others = {image.identity for image in dev.bench.images.values()}
         if facts["Image"] not in others:  # a base image is not the scripts' own to lose

@@ -2,7 +2,8 @@
 
 Two small programs stand in front of the real ones: `docker` on the PATH of a call that is noted,
 and buildx's plugin wherever the scripts look for it. Without a folder for notes they step aside.
-Another `docker` passes on everything but the wish for a container, which it refuses.
+Another `docker` passes on everything but the wish for a container, which it refuses; and another
+knows no engine the first time that it is asked for one.
 """
 
 from __future__ import annotations
@@ -48,6 +49,21 @@ for word; do
 done
 exec {real} "$@"
 """
+NO_ENGINE_YET = (
+    "Cannot connect to the Docker daemon at ${DOCKER_HOST:-unix:///var/run/docker.sock}. "
+)
+_LATE = """#!/bin/sh
+case "${{1:-}}" in
+  '' | -* | buildx | builder | compose | context | help) ;;
+  *)
+    if mkdir "${{0%/*}}/asked" 2>/dev/null; then
+      echo "{no_engine_yet}Is the docker daemon running?" >&2
+      exit 1
+    fi
+    ;;
+esac
+exec {real} "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,11 @@ def refusing_containers(folder: Path) -> Mapping[str, str]:
     return {"PATH": _docker_first(folder, _REFUSING)}
 
 
+def answering_late(folder: Path) -> Mapping[str, str]:
+    """Return the environment of calls to whose first question no engine answers."""
+    return {"PATH": _docker_first(folder, _LATE)}
+
+
 def read(folder: Path) -> Notes:
     """Return what was noted in a folder."""
     calls = folder / "calls"
@@ -102,7 +123,13 @@ def _docker_first(folder: Path, text: str) -> str:
 
 def _write(path: Path, real: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    words = {"folder": FOLDER, "real": shlex.quote(str(real)), "no_space": NO_SPACE}
-    path.write_text(text.format(**words))
+    path.write_text(
+        text.format(
+            folder=FOLDER,
+            real=shlex.quote(str(real)),
+            no_space=NO_SPACE,
+            no_engine_yet=NO_ENGINE_YET,
+        )
+    )
     path.chmod(0o755)
     return path

@@ -50,6 +50,8 @@ class Promise(enum.Enum):
     CURRENT_BEFORE_EXEC = "start and exec, too, replace a container that is not current"
     FOLLOWS_NETWORK = "a container is not current in another network"
     ANY_PATH = "a project, and these scripts, may lie at any path that is text"
+    WAITS_FOR_ENGINE = "an engine that answers late is waited for"
+    MENDS_CACHE = "what cargo kept is compiled anew where it is damaged"
 
 
 def promised(scripts: Path) -> set[Promise]:

@@ -98,3 +98,33 @@ def test_only_the_wish_for_a_container_is_refused(
     done = process.run(["docker", *words], limit=30, env=process.environment(given))
     assert (done.status, noting.NO_SPACE in done.err) == ((1, True) if refused else (0, False))
     assert done.out == ("" if refused else f"docker {' '.join(words)}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "asks"),
+    [
+        (["version"], True),
+        (["image", "inspect", "name"], True),
+        (["info"], True),
+        (["--version"], False),
+        (["buildx", "version"], False),
+        (["compose", "version"], False),
+        ([], False),
+    ],
+)
+def test_an_engine_that_answers_late_does_so_the_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], asks: bool
+) -> None:
+    real = tmp_path / "real" / "docker"
+    real.parent.mkdir()
+    real.write_text('#!/bin/sh\necho "docker $*"\n')
+    real.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{real.parent}:/usr/bin:/bin")
+    given = dict(noting.answering_late(tmp_path / "late"))
+    given["DOCKER_HOST"] = "unix:///somewhere.sock"
+    first, second = (
+        process.run(["docker", *words], limit=30, env=process.environment(given)) for _ in range(2)
+    )
+    refused = "Cannot connect to the Docker daemon at unix:///somewhere.sock. Is the"
+    assert (first.status, refused in first.err) == ((1, True) if asks else (0, False))
+    assert second.out == f"docker {' '.join(words)}\n"

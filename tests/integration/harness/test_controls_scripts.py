@@ -22,10 +22,10 @@ from harness.judging.report import PropertyViolation
 from harness.model import EditClass, File
 from harness.process import host_cargo_works
 from harness.running.container_events import ContainerEvent
-from harness.running.scripted import Scripted, scripted
+from harness.running.scripted import Promise, Scripted, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan, Step, richest
-from properties import make_targets, records
+from properties import environments, make_targets, records
 from properties import test_p1_layer_caching as p1
 from properties import test_p2_dev_container_persistence as p2
 from properties import test_p3_automatic_lifecycle as p3
@@ -46,6 +46,8 @@ UNKNOWN = "status is asked where it cannot know"
 TARGETS, ELSEWHERE = "make runs the tests", "make is called from a path with a blank"
 IMAGE = "an image that cannot be made is asked for"
 TARGET = "a target that the toolchain lacks is asked for"
+BUILD_IMAGE = "an image is to be built in that nobody has"
+LATE = "the engine answers late"
 """Scenarios that are no moves of a dev container and no calls of the legacy interface."""
 SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED, UNKNOWN}
 PROJECT = Blueprint(
@@ -57,6 +59,7 @@ CALLS = (
     Invocation(words=("--bogus", "--validate")),
     Invocation(words=("docker",), cargo_flags="--features extra"),
     Invocation(words=("docker",)),
+    Invocation(target="clean"),
 )
 
 
@@ -188,9 +191,20 @@ def check_p7(bench: Bench, broken: Regression | None) -> None:
                 pytest.skip("this machine has no cargo")
             continue
         with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
-            knows = name != IMAGE or scripts.offers("--image")
-            if knows and (name != TARGET or p7.takes_target(bench.subject)):
+            if is_asked(name, scripts):
                 OF_P7[name](scripts, judge=judge_of("P7", bench))
+
+
+def is_asked(name: str, scripts: Scripted) -> bool:
+    """Whether one of P7's scenarios is asked of these scripts, with this Dockerfile."""
+    under_test = scripts.bench.subject
+    asked: dict[str, Callable[[], bool]] = {
+        IMAGE: lambda: scripts.offers("--image"),
+        TARGET: lambda: environments.takes_target(under_test),
+        BUILD_IMAGE: lambda: environments.takes_build_image(under_test),
+        LATE: lambda: Promise.WAITS_FOR_ENGINE in scripts.promises,
+    }
+    return name not in asked or asked[name]()
 
 
 OF_P7: dict[str, Callable[..., None]] = {
@@ -198,7 +212,9 @@ OF_P7: dict[str, Callable[..., None]] = {
     TARGETS: make_targets.judge_targets,
     ELSEWHERE: make_targets.judge_make_elsewhere,
     IMAGE: p7.judge_no_image,
-    TARGET: p7.judge_target,
+    TARGET: environments.judge_target,
+    BUILD_IMAGE: environments.judge_build_image,
+    LATE: environments.judge_late,
 }
 
 

@@ -1,0 +1,100 @@
+"""P7 on what a call of build-lambda.sh finds around it: what its environment names, the engine."""
+
+from __future__ import annotations
+
+from harness import subject as subjects
+from harness.fitting import declared_arguments
+from harness.judging import elf
+from harness.judging.judge import Judge
+from harness.judging.legacy import is_said
+from harness.judging.report import Row
+from harness.running.noting import answering_late
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
+from harness.subject import Subject
+from properties.common import same_lines
+from properties.legacy_rows import artifacts
+from properties.story import count
+
+STATIC_TRIPLE = "x86_64-unknown-linux-musl"
+TARGET_ARGUMENTS = {"TARGET", "TARGET_ARCH"}
+"""What a Dockerfile may call the ARG that names the target."""
+NO_IMAGE = "layerproof.invalid/no-such-image:none"
+"""An image that nobody has: no host is called that (RFC 2606)."""
+
+
+def takes_target(subject: Subject) -> bool:
+    """Whether the Dockerfile has an ARG that names the target."""
+    return bool(TARGET_ARGUMENTS & declared_arguments(subject.dockerfile))
+
+
+def takes_build_image(subject: Subject) -> bool:
+    """Whether an ARG of the Dockerfile names the image that is built in."""
+    return bool(_by_argument(subject))
+
+
+def _by_argument(subject: Subject) -> list[int]:
+    """Return the lines of the FROMs that name the image that is built in by an ARG."""
+    parsed = subject.dockerfile
+    stages = [stage for stage in parsed.stages if subjects.compiles(parsed, stage.index)]
+    return [stage.line for stage in stages if "$" in stage.base]
+
+
+def judge_target(scripts: Scripted, *, judge: Judge) -> None:
+    """Ask for a program that needs no C library, which the toolchain may not be able to make."""
+    seen = scripts.run(BUILD_LAMBDA, "docker", environment={"TARGET_ARCH": STATIC_TRIPLE})
+    if seen.status == 0:
+        facts = elf.read((scripts.project / PACKAGE).read_bytes())
+        loader = facts.interpreter if facts is not None else "no ELF file"
+        row = Row("the package is started by", "nothing else", loader or "nothing else")
+    else:
+        said = "yes" if is_said(STATIC_TRIPLE, seen.log) else "no"
+        row = Row(f"says {STATIC_TRIPLE!r}", "yes", said)
+    count(f"another target: {'compiled for' if seen.status == 0 else 'refused'}")
+    judge(
+        "Another target was asked for, and was neither compiled for nor named as missing.",
+        holds=not row.differs,
+        scenario=[f"TARGET_ARCH={STATIC_TRIPLE} build-lambda.sh docker"],
+        rows=[row],
+        log=seen.log,
+    )
+
+
+def judge_build_image(scripts: Scripted, *, judge: Judge) -> None:
+    """Ask for a build in an image that nobody has: it fails, names it, and makes no package.
+
+    The Dockerfile's own lines say where the name goes; those of a bench name what it resolved.
+    """
+    given = scripts.bench.subject.dockerfile.text.splitlines(keepends=True)
+    lines = scripts.workspace.dockerfile.read_text().splitlines(keepends=True)
+    for line in _by_argument(scripts.bench.subject):
+        lines[line - 1] = given[line - 1]
+    scripts.workspace.dockerfile.write_text("".join(lines))
+    seen = scripts.run(BUILD_LAMBDA, "docker", environment={"DOCKER_IMAGE": NO_IMAGE})
+    rows = [
+        Row("exit status", "1", str(seen.status)),
+        Row(f"says {NO_IMAGE!r}", "yes", "yes" if NO_IMAGE in seen.log else "no"),
+        Row("package", "none", "one" if artifacts(scripts.project) else "none"),
+    ]
+    judge(
+        "DOCKER_IMAGE names an image that is not to be had, and it was not what was built in.",
+        holds=same_lines(rows),
+        scenario=[f"DOCKER_IMAGE={NO_IMAGE} build-lambda.sh docker"],
+        rows=rows,
+        log=seen.log,
+        hint="Give DOCKER_IMAGE to the build, as the ARG that its FROM line names.",
+    )
+
+
+def judge_late(scripts: Scripted, *, judge: Judge) -> None:
+    """No engine answers the first question of the call; the second it does."""
+    environment = answering_late(scripts.project.parent / "late")
+    seen = scripts.run(BUILD_LAMBDA, "--validate", environment=environment)
+    row = Row("exit status", "0", str(seen.status))
+    judge(
+        "The engine answered late, and was not waited for.",
+        holds=not row.differs,
+        scenario=["build-lambda.sh --validate, where no engine answers the first time"],
+        rows=[row],
+        log=seen.log,
+        hint="Ask a few times, and wait longer each time, before you give up.",
+    )
