@@ -32,12 +32,6 @@ class Elf:
     debug_info: bool
     symbols: bool
 
-    def glibc(self) -> tuple[int, ...] | None:
-        """Return the newest glibc version asked for, as numbers, or None when none is."""
-        asked = [name for _, names in self.needs for name in names if name.startswith("GLIBC_2")]
-        versions = [tuple(int(n) for n in name[6:].split(".") if n.isdigit()) for name in asked]
-        return max(versions, default=None)
-
 
 def read(content: bytes) -> Elf | None:
     """Return the facts of an ELF file's bytes, or None when they are not an ELF file."""

@@ -114,7 +114,6 @@ class PlannedVertex:
     parts: tuple[tuple[str, object], ...]
     base: int | None
     inputs: tuple[Input, ...]
-    stage_index: int
     ignore_cache: bool = False
     volatile: bool = False
     unknown: str = ""

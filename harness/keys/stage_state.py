@@ -164,7 +164,6 @@ class Builder:
                 parts=(("kind", kind), *parts),
                 base=base,
                 inputs=inputs,
-                stage_index=state.stage.index,
                 ignore_cache=ignore,
                 volatile=volatile,
                 unknown=unknown,

@@ -29,6 +29,16 @@ def buildx(tmp_path: Path) -> Path:
     return noting.stand_in_for_buildx(real, tmp_path / "tools")
 
 
+@pytest.fixture
+def docker_that_echoes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The docker on the PATH says what it is called with."""
+    real = tmp_path / "real" / "docker"
+    real.parent.mkdir()
+    real.write_text('#!/bin/sh\necho "docker $*"\n')
+    real.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{real.parent}:/usr/bin:/bin")
+
+
 def call(buildx: Path, folder: Path | None, *words: str) -> Completed:
     """Call the stand-in, with a folder for notes or without."""
     given = dict(noting.environment(folder)) if folder is not None else {noting.FOLDER: None}
@@ -59,13 +69,8 @@ def test_calls_and_what_they_said_are_noted_and_forgotten_before_the_next(
 
 
 def test_docker_on_the_path_of_a_noted_call_notes_and_calls_the_real_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    docker_that_echoes: None, tmp_path: Path
 ) -> None:
-    real = tmp_path / "real" / "docker"
-    real.parent.mkdir()
-    real.write_text('#!/bin/sh\necho "docker $1"\n')
-    real.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{real.parent}:/usr/bin:/bin")
     given = dict(noting.environment(tmp_path / "notes"))
     done = process.run(["docker", "info"], limit=30, env=process.environment(given))
     assert done.out == "docker info\n"
@@ -87,13 +92,8 @@ def test_docker_on_the_path_of_a_noted_call_notes_and_calls_the_real_one(
     ],
 )
 def test_only_the_wish_for_a_container_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], refused: bool
+    docker_that_echoes: None, tmp_path: Path, words: list[str], refused: bool
 ) -> None:
-    real = tmp_path / "real" / "docker"
-    real.parent.mkdir()
-    real.write_text('#!/bin/sh\necho "docker $*"\n')
-    real.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{real.parent}:/usr/bin:/bin")
     given = dict(noting.refusing_containers(tmp_path / "refusing"))
     done = process.run(["docker", *words], limit=30, env=process.environment(given))
     assert (done.status, noting.NO_SPACE in done.err) == ((1, True) if refused else (0, False))
@@ -113,13 +113,8 @@ def test_only_the_wish_for_a_container_is_refused(
     ],
 )
 def test_an_engine_that_answers_late_does_so_the_second_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], asks: bool
+    docker_that_echoes: None, tmp_path: Path, words: list[str], asks: bool
 ) -> None:
-    real = tmp_path / "real" / "docker"
-    real.parent.mkdir()
-    real.write_text('#!/bin/sh\necho "docker $*"\n')
-    real.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{real.parent}:/usr/bin:/bin")
     given = dict(noting.answering_late(tmp_path / "late"))
     given["DOCKER_HOST"] = "unix:///somewhere.sock"
     first, second = (
