@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from harness import subject as subjects
 from harness.fitting import declared_arguments
 from harness.judging import elf
@@ -11,7 +13,7 @@ from harness.judging.report import Row
 from harness.running.noting import answering_late
 from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
 from harness.subject import Subject
-from properties.common import same_lines
+from properties.common import beside_its_scripts, same_lines
 from properties.legacy_rows import artifacts
 from properties.story import count
 
@@ -20,6 +22,7 @@ TARGET_ARGUMENTS = {"TARGET", "TARGET_ARCH"}
 """What a Dockerfile may call the ARG that names the target."""
 NO_IMAGE = "layerproof.invalid/no-such-image:none"
 """An image that nobody has: no host is called that (RFC 2606)."""
+_VARIABLE = re.compile(r"\$(\{)?(\w+)(?(1)(?::?-[^}]*)?\})")
 
 
 def takes_target(subject: Subject) -> bool:
@@ -28,15 +31,24 @@ def takes_target(subject: Subject) -> bool:
 
 
 def takes_build_image(subject: Subject) -> bool:
-    """Whether an ARG of the Dockerfile names the image that is built in."""
-    return bool(_by_argument(subject))
+    """Whether an ARG of the Dockerfile names the image that is built in, and the scripts know it.
+
+    They do if the Dockerfile is their own, or if they set an ARG of that name.
+    """
+    names = _by_argument(subject).values()
+    files = [path for path in subject.scripts.rglob("*") if path.is_file()]
+    return bool(names) and (
+        beside_its_scripts(subject)
+        or any(f"{name}=".encode() in path.read_bytes() for path in files for name in names)
+    )
 
 
-def _by_argument(subject: Subject) -> list[int]:
-    """Return the lines of the FROMs that name the image that is built in by an ARG."""
+def _by_argument(subject: Subject) -> dict[int, str]:
+    """Return the ARG that is all that a FROM names for the image that is built in, by line."""
     parsed = subject.dockerfile
     stages = [stage for stage in parsed.stages if subjects.compiles(parsed, stage.index)]
-    return [stage.line for stage in stages if "$" in stage.base]
+    named = {stage.line: _VARIABLE.fullmatch(stage.base) for stage in stages}
+    return {line: found[2] for line, found in named.items() if found}
 
 
 def judge_target(scripts: Scripted, *, judge: Judge) -> None:

@@ -33,7 +33,7 @@ from harness.strategies import (
     tree_of,
 )
 from harness.subject import Subject
-from properties.common import git, scripts_in
+from properties.common import beside_its_scripts, git, scripts_in
 from properties.story import (
     any_plan,
     count,
@@ -154,8 +154,7 @@ def tidy(scripts: Scripted) -> None:
     A Dockerfile that does not lie beside the scripts need not know what they leave, and keep it
     away; and the engine may not forget a directory that was removed (20.10 does not).
     """
-    under_test = scripts.bench.subject
-    if Path(under_test.dockerfile.path).resolve().parent != under_test.scripts.parent:
+    if not beside_its_scripts(scripts.bench.subject):
         for path in (*OUTPUTS, ZIP):
             trees.remove(scripts.project / path)
 
