@@ -1,0 +1,341 @@
+"""fitting: which projects a Dockerfile can build, and what its program is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from harness import dockerfile, fitting, subject
+from harness.fitting import Shape
+from harness.generated import edits
+from harness.generated.projects import Blueprint, render
+from harness.model import EditClass, File
+from harness.strategies import blueprints, plainest
+
+ROOT = Path(__file__).parents[2]
+STUB = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
+MOUNT = (ROOT / "fixtures/dockerfiles/good/cache-mount.Dockerfile").read_text()
+LAMBDA_IMAGE = """\
+ARG RUNTIME=public.ecr.aws/lambda/provided:al2023
+FROM rust AS build
+RUN cargo build
+FROM ${RUNTIME}
+COPY --from=build /target/release/app %s
+CMD ["function.handler"]
+"""
+LISTED = """\
+FROM rust AS build
+WORKDIR /app
+COPY Cargo.toml Cargo.lock ./
+COPY crates/core/Cargo.toml crates/core/Cargo.toml
+COPY ./services/api/Cargo.toml services/api/
+COPY tools/Cargo.toml tools/
+RUN mkdir -p crates/core/src services/api/src tools/src && touch crates/core/src/lib.rs \\
+ && echo 'fn main() {}' | tee services/api/src/main.rs tools/src/main.rs && cargo build --release
+COPY . .
+RUN touch crates/core/src/lib.rs services/api/src/main.rs && cargo build --release
+FROM debian
+COPY --from=build /app/target/release/api /api
+CMD ["/api"]
+"""
+TWO_SERVICES = """\
+FROM rust:1 AS build
+COPY Cargo.toml Cargo.lock ./
+COPY crates crates
+COPY services services
+COPY migrations migrations
+RUN cargo build --release --locked
+FROM debian:bookworm-slim AS run
+FROM run AS worker
+COPY --from=build /target/release/worker /worker
+FROM run AS api
+COPY --from=build /target/release/api /api
+"""
+
+
+def test_a_dockerfile_that_copies_by_name_gets_a_package_of_that_shape() -> None:
+    made = subject.describe(dockerfile.parse(STUB), scripts=ROOT)
+    assert made.shape == Shape(workspace=False, vendored=False, build_script=False, toolchain=True)
+    assert made.binary == "app"
+
+
+def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
+    assert fitting.shape(dockerfile.parse(MOUNT)) == Shape()
+    bound = "FROM rust\nRUN --mount=type=bind,target=/src cargo build\n"
+    assert fitting.shape(dockerfile.parse(bound)) == Shape()
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("ENV PATH=/a", ""),
+        ('ENV RUSTFLAGS="-C strip=symbols" OTHER=b', '"-C strip=symbols"'),
+        ("ENV CARGO_BUILD_RUSTFLAGS -Copt-level=3", "-Copt-level=3"),
+        ("ARG RUSTFLAGS=-Cstrip=symbols", ""),
+    ],
+)
+def test_flags_that_hold_in_a_container_are_those_of_the_environment(text: str, flags: str) -> None:
+    assert fitting.compiler_flags(dockerfile.parse(f"FROM rust\n{text}\n")) == flags
+
+
+def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
+    late = STUB.replace("COPY src ./src", "COPY . .")
+    assert fitting.shape(dockerfile.parse(late)) == Shape(workspace=False, vendored=False)
+    planned = late.replace(
+        "FROM base AS dependencies\nCOPY Cargo.toml Cargo.lock rust-toolchain.tom[l] ./",
+        "FROM base AS planner\nCOPY . /all\nFROM base AS dependencies\nCOPY --from=planner /all .",
+    )
+    assert planned != late
+    assert fitting.shape(dockerfile.parse(planned)) == Shape()
+    picked = planned.replace("COPY . /all", "COPY . /\nRUN cp --parents -t /all **/Cargo.toml")
+    assert fitting.shape(dockerfile.parse(picked)) == Shape(vendored=False)
+    speaks = picked.replace("**/Cargo.toml", "**/Cargo.toml vendor")
+    assert fitting.shape(dockerfile.parse(speaks)) == Shape()
+    for same in (". && tar --extract --directory /all", "/all && directory=target/release"):
+        text = picked.replace("-t /all", same)
+        assert fitting.shape(dockerfile.parse(text)) == Shape(vendored=False)
+    fetched = picked.replace("&& cargo build --release --locked", "&& cargo fetch", 1)
+    assert fetched != picked
+    assert fitting.shape(dockerfile.parse(fetched)) == Shape(vendored=False)
+
+
+def test_a_toolchain_file_that_is_never_reached_is_not_drawn() -> None:
+    without = STUB.replace(" rust-toolchain.tom[l]", "")
+    assert not fitting.shape(dockerfile.parse(without)).toolchain
+
+
+def test_our_own_build_takes_any_shape() -> None:
+    assert subject.load(ROOT / "Dockerfile.optimized", scripts=ROOT).shape == Shape()
+
+
+def test_what_a_dockerfile_cannot_do_without_is_there_in_every_project() -> None:
+    text = (
+        "FROM x AS a\nFROM rust AS b\nCOPY Cargo.toml Cargo.lock ./\n"
+        "COPY .cargo/ .cargo/\nCOPY ./build.rs .\n"
+        "COPY rust-toolchain.tom[l] migrations askama.toml ${MORE} /x/\nCOPY --from=a /etc/a /a\n"
+        "ADD https://example.org/a.tar /a\nCOPY src src\n"
+        "RUN --mount=type=bind,source=templates,target=/t cargo build\n"
+    )
+    assert fitting.required(dockerfile.parse(text)) == {
+        ".cargo/config.toml": File(b"# nothing is set\n"),
+        "build.rs": File(b"fn main() {}\n"),
+        "migrations/.keep": File(b""),
+        "askama.toml": File(b""),
+        "templates/.keep": File(b""),
+    }
+    assert fitting.required(dockerfile.parse(STUB)) == {}
+    assert fitting.required(dockerfile.parse(MOUNT)) == {}
+
+
+@pytest.mark.parametrize(
+    ("destination", "program"),
+    [
+        ("${LAMBDA_RUNTIME_DIR}/bootstrap", "/var/runtime/bootstrap"),
+        ("$LAMBDA_TASK_ROOT/bootstrap", "/var/task/bootstrap"),
+        ("./bootstrap", "/var/task/bootstrap"),
+        ("/opt/other", None),
+    ],
+)
+def test_the_program_of_a_lambda_image_is_its_bootstrap(
+    destination: str, program: str | None
+) -> None:
+    parsed = dockerfile.parse(LAMBDA_IMAGE % destination)
+    assert fitting.program_of(parsed) == program
+
+
+def test_the_program_of_another_image_is_what_its_entry_point_names() -> None:
+    text = (LAMBDA_IMAGE % "./bootstrap").replace("public.ecr.aws/lambda/provided", "debian")
+    assert fitting.program_of(dockerfile.parse(text)) is None
+
+
+def test_a_build_argument_that_is_given_names_the_binary() -> None:
+    text = "FROM rust\nARG BIN=\nARG NAME=one\nCOPY . .\nRUN cargo build --bin $NAME\n"
+    parsed = dockerfile.parse(text)
+    assert fitting.binary_of(parsed) == "one"
+    assert fitting.binary_of(parsed, {"NAME": "two"}) == "two"
+    assert fitting.binary_of(parsed, {"BIN": "three"}) == "three"
+
+
+@pytest.mark.parametrize(
+    ("path", "binary"),
+    [
+        ("target/${PROFILE}/bootstrap", "bootstrap"),
+        ("target/$TARGET/$PROFILE/bootstrap", "bootstrap"),
+        ("/src/target/$TARGET/release/bootstrap", "bootstrap"),
+    ],
+)
+def test_a_binary_is_named_behind_a_variable_of_its_path(path: str, binary: str) -> None:
+    text = f"FROM rust\nCOPY . .\nRUN cargo build && install {path} /out/it\n"
+    assert fitting.binary_of(dockerfile.parse(text)) == binary
+
+
+def test_a_binary_that_cargo_installs_is_called_what_is_copied() -> None:
+    text = (
+        "FROM rust AS build\nCOPY . .\nRUN cargo install --path . --root /out\n"
+        "FROM debian\nCOPY --from=build /out/bin/handler /bootstrap\n"
+    )
+    assert fitting.binary_of(dockerfile.parse(text)) == "handler"
+
+
+def test_a_folder_that_is_copied_into_an_image_of_lambda_holds_its_program() -> None:
+    text = (
+        "FROM public.ecr.aws/lambda/provided:al2023 AS base\nFROM rust AS build\n"
+        'FROM base\nCOPY --from=build /out/ /var/runtime/\nCMD ["bootstrap"]\n'
+    )
+    assert fitting.program_of(dockerfile.parse(text)) == "/var/runtime/bootstrap"
+    moved = text.replace("COPY --from=build /out/ /var/runtime/", "{}")
+    moved = moved.format("WORKDIR ${LAMBDA_RUNTIME_DIR}\nCOPY --from=build /out/app ./bootstrap")
+    assert fitting.program_of(dockerfile.parse(moved)) == "/var/runtime/bootstrap"
+
+
+def test_members_that_a_dockerfile_lists_are_those_of_the_generated_workspace() -> None:
+    made = subject.describe(dockerfile.parse(LISTED), scripts=ROOT)
+    assert made.binary == "api"
+    assert made.shape.members == ("crates/core", "services/api", "tools")
+    assert made.shape.programs == ("services/api", "tools")
+    assert made.required == {}
+    plain = plainest(made.shape, made.binary)
+    assert [(m.name, m.place, m.binaries) for m in plain.members] == [
+        ("api", "services/api", ("api",)),
+        ("core", "crates/core", ()),
+        ("tools", "tools", ("tools",)),
+    ]
+    tree = render(plain).tree
+    assert {"services/api/src/main.rs", "crates/core/src/lib.rs", "tools/Cargo.toml"} <= set(tree)
+    root = tree["Cargo.toml"]
+    assert isinstance(root, File)
+    assert b'members = ["services/api", "crates/core", "tools"]' in root.content
+
+
+def test_a_listed_member_is_depended_on_by_its_path_and_none_is_added() -> None:
+    made = subject.describe(dockerfile.parse(LISTED), scripts=ROOT)
+
+    @settings(max_examples=20, database=None)
+    @given(start=blueprints(shape=made.shape, binary=made.binary))
+    def check(start: Blueprint) -> None:
+        manifest = render(start).tree["services/api/Cargo.toml"]
+        assert isinstance(manifest, File)
+        assert b'core = { path = "../../crates/core" }' in manifest.content
+        assert edits.apply(EditClass.MEMBER_ADD, start) is None
+
+    check()
+
+
+def test_an_ignore_file_that_lets_little_through_leaves_little_to_draw() -> None:
+    text = MOUNT
+    only = "*\n!Cargo.toml\n!Cargo.lock\n!src/**\n"
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT, ignore=only)
+    assert made.shape == Shape(workspace=False, vendored=False, build_script=False, toolchain=False)
+    crates = "*\n!Cargo.toml\n!Cargo.lock\n!crates\n"
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT, ignore=crates)
+    assert (made.shape.package, made.shape.workspace) == (False, True)
+    more = only + "!build.rs\n!rust-toolchain.toml\n!crates/**\n"
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT, ignore=more)
+    assert made.shape == Shape(vendored=False)
+
+
+@pytest.mark.parametrize(
+    ("copies", "elsewhere"),
+    [
+        ("COPY lambda/Cargo.toml lambda/Cargo.lock ./\nCOPY lambda/src src", "lambda/Cargo.toml"),
+        ("COPY service .", "service"),
+        ("COPY . .", None),
+        ("COPY ./Cargo.* ./", None),
+        ("COPY /Cargo.toml /Cargo.lock /src ./", None),
+        ("COPY ?argo.toml ./", None),
+        ("COPY *.toml *.lock ./", None),
+        ("COPY crates/a/Cargo.toml a/\nCOPY Cargo.toml ./", None),
+        ("COPY ${PART}/Cargo.toml ./", None),
+        ("RUN --mount=type=bind,target=/src cargo build", None),
+        ("RUN git clone https://x.invalid/y && cargo build", None),
+    ],
+)
+def test_a_project_in_a_folder_of_the_context_is_none_that_is_generated(
+    copies: str, elsewhere: str | None
+) -> None:
+    assert fitting.project_elsewhere(dockerfile.parse(f"FROM rust\n{copies}\n")) == elsewhere
+
+
+def test_a_context_that_is_only_looked_into_brings_no_source() -> None:
+    looks = (
+        "RUN --mount=type=bind,target=/c if [ -f /c/x ]; then cp /c/x .; fi && rustc --version\n"
+    )
+    text = STUB.replace("FROM base AS dependencies\n", f"FROM base AS dependencies\n{looks}")
+    assert text != STUB
+    assert fitting.shape(dockerfile.parse(text)) == fitting.shape(dockerfile.parse(STUB))
+    takes = text.replace("cp /c/x .", "cp -a /c/. .")
+    assert fitting.shape(dockerfile.parse(takes)) == Shape()
+
+
+def test_a_crate_beside_the_package_is_no_member_and_yet_there() -> None:
+    text = STUB.replace("COPY src", "COPY fuzz/Cargo.toml fuzz/\nCOPY src")
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT)
+    assert made.shape.members == ()
+    assert set(made.required) == {"fuzz/Cargo.toml", "fuzz/src/lib.rs"}
+    stand_in = LISTED.replace(
+        "touch crates/core", "echo 'fn main() {}' >src/main.rs && touch crates/core"
+    )
+    assert subject.describe(dockerfile.parse(stand_in), scripts=ROOT).shape.members == ()
+
+
+def test_members_whose_directories_share_a_name_are_called_by_their_paths() -> None:
+    shape = Shape(members=("a/handler", "b/handler"), programs=("a/handler", "b/handler"))
+    names = [member.name for member in plainest(shape, "handler").members]
+    assert names == ["a-handler", "b-handler"]
+
+
+def test_a_dockerfile_that_takes_crates_and_no_source_of_the_root_gets_workspaces_alone() -> None:
+    both = STUB.replace("COPY Cargo.toml", "COPY crates crates\nCOPY Cargo.toml", 1)
+    assert not subject.describe(dockerfile.parse(both), scripts=ROOT).shape.workspace
+    text = both.replace("COPY src ./src", "COPY crates crates")
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT)
+    assert (made.shape.package, made.shape.workspace) == (False, True)
+    plain = plainest(made.shape, made.binary)
+    assert plain.workspace
+    assert "crates/app/src/main.rs" in render(plain).tree
+
+
+def test_the_binary_is_that_of_the_stage_that_is_built() -> None:
+    parsed = dockerfile.parse(TWO_SERVICES)
+    assert fitting.binary_of(parsed) == "api"
+    assert fitting.binary_of(parsed, target="worker") == "worker"
+
+
+def test_a_workspace_lies_in_the_folders_that_are_copied() -> None:
+    made = fitting.shape(dockerfile.parse(TWO_SERVICES), binary="api")
+    assert (made.package, made.workspace) == (False, True)
+    assert made.members == ("services/api", "crates/core1")
+    assert made.program_member("api") == "services/api"
+    start = plainest(made, "api")
+    assert {"services/api/src/main.rs", "crates/core1/src/lib.rs"} <= render(start).tree.keys()
+
+
+def test_a_folder_with_a_source_of_its_own_is_a_member_itself() -> None:
+    text = TWO_SERVICES.replace("RUN cargo", "RUN touch services/src/main.rs && cargo")
+    made = fitting.shape(dockerfile.parse(text), binary="api")
+    assert made.members == ("services", "crates/core1")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        ("[profile.release]\nstrip = true\n", True),
+        ('[profile.release]\nstrip = "symbols"\n', True),
+        ('[profile.release]\nstrip = "debuginfo"\n', False),
+        ("[package]\n", False),
+        ("profile = 1\n", False),
+        ("no toml", False),
+    ],
+)
+def test_generated_projects_strip_where_the_project_does(
+    tmp_path: Path, manifest: str, expected: bool
+) -> None:
+    (tmp_path / "Dockerfile").write_text(STUB)
+    (tmp_path / "Cargo.toml").write_text(manifest)
+    loaded = subject.load(tmp_path / "Dockerfile", scripts=ROOT, like=tmp_path)
+    assert loaded.shape.strips is expected
+    made = render(plainest(loaded.shape, "app")).tree["Cargo.toml"]
+    assert isinstance(made, File)
+    assert (b"strip = true" in made.content) is expected
