@@ -312,6 +312,12 @@ def bench(
     keep = bool(request.config.getoption("--keep"))
     subject = load_subject(request.config, generated=True)
     with scenario.prepare(engine, subject, say=say, keep=keep) as made:
+        if request.config.getoption("--project"):
+            why = scenario.why_it_builds_no_generated_project(made)
+            if why is not None:
+                pytest.skip(
+                    f"{subject.dockerfile.path} builds the project, and no generated one: {why}"
+                )
         yield made
 
 

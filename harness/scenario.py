@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import tarfile
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from typing import TypeVar
 import docker
 import requests
 
-from harness import cache, engine, fitting, outside, subject
+from harness import cache, engine, fitting, outside, strategies, subject
 from harness.brief import Brief
 from harness.engine import Engine
 from harness.errors import LOG_TAIL_LINES, LayerProofError, ProjectError
@@ -393,6 +394,18 @@ def expect_project_to_build(bench: Bench) -> None:
             hint="no property can be judged before the project builds as it is; arguments and "
             "secrets that it needs stand in its layerproof.toml, as in [build-args] BIN = 'NAME'",
         )
+
+
+def why_it_builds_no_generated_project(bench: Bench) -> str | None:
+    """Build the plainest generated project; return the last that is said where that fails.
+
+    A Dockerfile that was written for one project may well build no other.
+    """
+    start = strategies.plainest(bench.subject.shape, bench.subject.binary)
+    with bench.workspace(projects.render(start).tree) as workspace:
+        seen = workspace.build()
+    said = (seen.error or "").strip().splitlines()
+    return None if seen.succeeded else textwrap.shorten(said[-1] if said else "it fails", 120)
 
 
 def _of_state(name: str, state: int) -> str:

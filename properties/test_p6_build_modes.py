@@ -5,8 +5,10 @@ and both behave alike on the same event.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ from harness.judging.elf import Elf
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import EditClass, Entry, File
-from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Scripted, ScriptRun
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Promise, Scripted, ScriptRun
 from harness.scenario import Bench
 from harness.strategies import Plan
 from harness.subject import Subject
@@ -54,8 +56,9 @@ EDITS = (EditClass.SOURCE, EditClass.SOURCE_SAME_SIZE, EditClass.MODULE_ADD)
 class Package:
     """What a mode made: the zip's and the binary's size in bytes, what the binary is and prints.
 
-    `optimised` tells that it was compiled at a level above 0. `printed` is what the packaged
-    program prints in the dev container, `built` what the one does that the mode left in target/.
+    Of a dev mode that packages nothing it is the program that it left in target/. `optimised` tells
+    that it was compiled at a level above 0. `printed` is what the packaged program prints in the
+    dev container, `built` what the one does that the mode left in target/.
     """
 
     zipped: int
@@ -127,20 +130,25 @@ def judge_asked(scripts: Scripted, *, judge: Judge) -> None:
     one = asked(scripts, "dev", flags, story, judge)
     told = {"it is"} if compiler_flags(subject.dockerfile) else {"it is configured"}
     told |= {f"{words} extra" for words in told}  # with flags by ENV, configured ones do not hold
-    rows = [Row("dev: configured", one if one in told else min(told), one)]
+    expected = one if one in told else min(told)
+    rows = [Row("dev: configured", expected, one)]
     story += ["build-lambda.sh dev", story[0]]
     rows.append(
-        Row("dev, no flags", one.removesuffix(" extra"), asked(scripts, "dev", {}, story, judge))
+        Row(
+            "dev, no flags",
+            expected.removesuffix(" extra"),
+            asked(scripts, "dev", {}, story, judge),
+        )
     )
-    rows.append(Row("dev, flags again", one, asked(scripts, "dev", flags, story, judge)))
+    rows.append(Row("dev, flags again", expected, asked(scripts, "dev", flags, story, judge)))
     other = scripts.project / folder(start, start.members[0]) / "src" / "bin" / "other.rs"
     other.parent.mkdir()
     other.write_bytes(b'fn main() { println!("the other one"); }\n')
     story.append("src/bin/other.rs added; default-run names the first; the same call")
-    rows.append(Row("dev, two binaries", one, asked(scripts, "dev", flags, story, judge)))
+    rows.append(Row("dev, two binaries", expected, asked(scripts, "dev", flags, story, judge)))
     if subject.shape.vendored and "CARGO_FLAGS" in declared_arguments(subject.dockerfile):
         story.append("CARGO_FLAGS='--features extra' build-lambda.sh prod")
-        rows.append(Row("prod", one, asked(scripts, "prod", flags, story, judge)))
+        rows.append(Row("prod", expected, asked(scripts, "prod", flags, story, judge)))
     judge(
         "What was asked of cargo does not hold in every build.",
         holds=same_lines(rows),
@@ -158,11 +166,12 @@ def asked(
     story: Sequence[str],
     judge: Judge,
 ) -> str:
-    """Build in a mode; return what the package tells."""
+    """Build in a mode; return what the program tells that it made."""
+    forget_package(scripts)
     seen = scripts.run(BUILD_LAMBDA, mode, environment=environment)
     finding = f"`build-lambda.sh {mode}` failed."
     judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
-    return scripts.programs(f"./{PACKAGE}")[0]
+    return scripts.programs(f"./{made_by(mode, scripts)}")[0]
 
 
 def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) -> None:
@@ -172,10 +181,13 @@ def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) 
     assert change is not None
     story = [f"a project built in {other} mode"]
     expect_script(scripts, (other,), story, judge)
+    if mode == "dev":
+        forget_package(scripts)
     scripts.workspace.edit(change.edit)
     story.append(f"{change.edit.summary}, {mode} build")
     expect_script(scripts, (mode,), story, judge)
-    made = package(scripts, change.after, profile)
+    program = made_by(mode, scripts)
+    made = package(scripts, program, profile, story, judge)
     truth = dev_truth(change.after) if mode == "dev" else render(change.after).binaries
     binary = start.members[0].binaries[0]
     row = Row(f"{mode}'s package prints", truth[binary], made.printed)
@@ -186,7 +198,8 @@ def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) 
         rows=[row],
         hint="Package what this call has built, never what happens to lie in target/.",
     )
-    judge_package_only(scripts, story, judge=judge)
+    if program == PACKAGE:
+        judge_package_only(scripts, story, judge=judge)
     judge_error(start, mode, scripts, story, judge=judge)
 
 
@@ -214,7 +227,7 @@ def judge_error(
     start: Blueprint, mode: str, scripts: Scripted, story: list[str], *, judge: Judge
 ) -> None:
     """Break the source and build: it fails, and changes nothing."""
-    before = [(scripts.project / path).read_bytes() for path in (PACKAGE, ZIP)]
+    before = [content_of(scripts, path) for path in (PACKAGE, ZIP)]
     edit = strategies.an_error(start)
     assert edit is not None
     scripts.workspace.edit(edit)
@@ -224,8 +237,7 @@ def judge_error(
     if mode == "dev":
         rows.append(Row("image build in dev", "none", image_build_in(seen)))
     for output, content in zip((PACKAGE, ZIP), before, strict=True):
-        file = scripts.project / output
-        same = file.is_file() and file.read_bytes() == content
+        same = content_of(scripts, output) == content
         rows.append(Row(str(output), "as before", "as before" if same else "another or none"))
     judge(
         "A source that does not compile was built, or took the package with it.",
@@ -250,23 +262,59 @@ def judge_plan(plan: Plan[Blueprint], scripts: Scripted, *, judge: Judge) -> Non
     scripts.workspace.edit(step.edit)
     story.append(f"{step!r}, dev build, prod build")
     dev_run = expect_script(scripts, ("dev",), story, judge)
-    dev = package(scripts, step.after, "debug")
+    dev = package(scripts, made_by("dev", scripts), "debug", story, judge)
     prod_run = expect_script(scripts, ("prod",), story, judge)
-    prod = package(scripts, step.after, "release")
+    prod = package(scripts, PACKAGE, "release", story, judge)
     judge_work(plan.start, dev_run, prod_run, story, judge)
     stripped = "strip" in compiler_flags(scripts.bench.subject.dockerfile)
     judge_packages(dev, prod, story, judge, stripped=stripped)
     judge_answers(step.after, dev, prod, story, judge)
 
 
-def package(scripts: Scripted, blueprint: Blueprint, profile: str) -> Package:
-    """Read what was packaged last, and run it; and the program in target/ that it was made of."""
-    content = (scripts.project / PACKAGE).read_bytes()
-    binary = blueprint.members[0].binaries[0]
-    printed, built = scripts.programs(f"./{PACKAGE}", f"./target/{profile}/{binary}")
-    zipped = (scripts.project / ZIP).stat().st_size
+def content_of(scripts: Scripted, path: Path = PACKAGE) -> bytes | None:
+    """Return what a file of the project holds; None where there is none."""
+    file = scripts.project / path
+    return file.read_bytes() if file.is_file() else None
+
+
+def made_by(mode: str, scripts: Scripted) -> Path:
+    """Return where the program lies that a mode has just made.
+
+    That a dev mode packages, too, is a promise of its own: where there is none, and no package, it
+    is the program in target/.
+    """
+    promised = mode == "prod" or Promise.PACKAGES_DEV in scripts.promises
+    if promised or content_of(scripts) is not None:
+        return PACKAGE
+    return Path("target") / "debug" / scripts.bench.subject.binary
+
+
+def forget_package(scripts: Scripted) -> None:
+    """Remove the package where a dev mode need not make one: what is there then is its own."""
+    if Promise.PACKAGES_DEV not in scripts.promises:
+        for path in (PACKAGE, ZIP):
+            (scripts.project / path).unlink(missing_ok=True)
+
+
+def package(
+    scripts: Scripted, program: Path, profile: str, story: Sequence[str], judge: Judge
+) -> Package:
+    """Read a program that was made, and run it; and the one in target/ that it was made of."""
+    content = content_of(scripts, program)
+    judge(
+        "The call succeeded, and there is no program.",
+        holds=content is not None,
+        scenario=story,
+        rows=[Row(str(program), "there", "absent" if content is None else "there")],
+    )
+    assert content is not None
+    binary = scripts.bench.subject.binary
+    printed, built = scripts.programs(f"./{program}", f"./target/{profile}/{binary}")
+    zipped = zlib.compress(content)
+    if program == PACKAGE:
+        zipped = content_of(scripts, ZIP) or b""
     optimised = UNOPTIMISED not in content
-    return Package(zipped, len(content), optimised, elf.read(content), printed, built)
+    return Package(len(zipped), len(content), optimised, elf.read(content), printed, built)
 
 
 def judge_work(

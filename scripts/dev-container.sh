@@ -37,6 +37,7 @@
 # layerproof: a container is not current in another network
 # layerproof: a project, and these scripts, may lie at any path that is text
 # layerproof: an engine that answers late is waited for
+# layerproof: dev, too, packages what it built
 # layerproof: what cargo kept is compiled anew where it is damaged
 
 set -Eeuo pipefail

@@ -7,11 +7,13 @@ working tree is read once and never written. Pure, but for `load`.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.errors import ProjectError
 from harness.generated import trees
@@ -35,6 +37,7 @@ CLASSES = (
 MARKER = "layerproof-marker-"
 _MAIN = re.compile(rb"^(?:pub )?(?:async )?fn main\s*\([^)]*\)[^{;]*\{(?!\s*#!)", re.MULTILINE)
 """How the function begins that a program starts with; what comes first in it may be more of it."""
+_SOURCE = re.compile(r"src/(main|bin/(?P<name>[^/]+)|bin/(?P<folder>[^/]+)/main)\.rs")
 _MARKED_MAIN = """
     let _ = std::hint::black_box("{marker}"); // """
 _MARKED = """
@@ -76,36 +79,52 @@ def load(project: Path, *, binary: str | None = None) -> Checkout:
     Raises ProjectError when it has no binary's source to edit.
     """
     files = trees.read(project, skip=LEFT_OUT)
-    sources = sorted(
-        (
-            path
-            for path in files
-            if re.search(r"(^|/)src/(main|bin/[^/]+|bin/[^/]+/main)\.rs$", path)
-        ),
-        key=lambda path: (_binary_of(path, files) != binary, path.count("/"), path),
-    )
-    if not sources:
+    programs = _programs(files)
+    if not programs:
         raise ProjectError(
-            f"no binary to edit in {str(project)!r}", context=("expected src/main.rs or src/bin/",)
+            f"no binary to edit in {str(project)!r}",
+            context=("expected src/main.rs, src/bin/, or a [[bin]] with a path",),
         )
-    return Checkout(tuple(sorted(files.items())), sources[0])
+    source = min(programs, key=lambda path: (programs[path] != binary, path.count("/"), path))
+    return Checkout(tuple(sorted(files.items())), source)
 
 
-def _binary_of(source: str, files: Tree) -> str:
-    """Return what cargo calls the program of a `src/main.rs`, `src/bin/NAME.rs` or the like."""
-    folder, _, inside = source.rpartition("src/")
-    manifest = files.get(f"{folder}Cargo.toml")
+def _programs(files: Tree) -> dict[str, str]:
+    """Return what cargo calls each program, by the path of its first source.
+
+    Those are targets that a manifest names with their path, and what cargo finds by itself
+    (doc.rust-lang.org/cargo/reference/cargo-targets.html#target-auto-discovery).
+    """
+    found: dict[str, str] = {}
+    for path, entry in files.items():
+        folder, _, name = path.rpartition("/")
+        if name == "Cargo.toml" and isinstance(entry, File):
+            found |= _programs_of(folder, _manifest(entry), files)
+    return found
+
+
+def _programs_of(folder: str, manifest: Mapping[str, Any], files: Tree) -> dict[str, str]:
+    """Return the programs of the package in a folder."""
+    before = f"{folder}/" if folder else ""
+    package = manifest.get("package", {})
+    found = {}
+    for path in files:
+        inside = _SOURCE.fullmatch(path.removeprefix(before)) if path.startswith(before) else None
+        if inside is not None and package:
+            found[path] = inside["name"] or inside["folder"] or str(package.get("name", ""))
+    for target in manifest.get("bin", []):
+        path = posixpath.normpath(f"{before}{target.get('path', '')}")
+        if path in files:
+            found[path] = str(target.get("name"))
+    return found
+
+
+def _manifest(entry: File) -> Mapping[str, Any]:
+    """Return what a manifest says; nothing where it is not to be read."""
     try:
-        text = manifest.content.decode() if isinstance(manifest, File) else ""
-        said = tomllib.loads(text)
+        return tomllib.loads(entry.content.decode())
     except ValueError:
-        said = {}
-    for target in said.get("bin", []):
-        if target.get("path") == f"src/{inside}":
-            return str(target.get("name"))
-    if inside == "main.rs":
-        return str(said.get("package", {}).get("name", ""))
-    return inside.removeprefix("bin/").partition("/")[0].removesuffix(".rs")
+        return {}
 
 
 def locked(now: Checkout) -> frozenset[str]:

@@ -143,7 +143,7 @@ def _expect_build(
     """A method that builds: the last one named, `docker` where none is."""
     methods = [word for word in words if word in METHODS]
     method = methods[-1] if methods else "docker"
-    said: list[str] = [] if methods else ["[INFO]", "default docker"]
+    said: list[str] = [] if methods else ["default docker"]
     if method == "codebuild":
         return Outcome(ExitClass.DONE, tuple(said), start, codebuild=True)
     if start.answer is None:

@@ -51,6 +51,7 @@ class Promise(enum.Enum):
     FOLLOWS_NETWORK = "a container is not current in another network"
     ANY_PATH = "a project, and these scripts, may lie at any path that is text"
     WAITS_FOR_ENGINE = "an engine that answers late is waited for"
+    PACKAGES_DEV = "dev, too, packages what it built"
     MENDS_CACHE = "what cargo kept is compiled anew where it is damaged"
 
 

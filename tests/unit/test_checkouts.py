@@ -96,6 +96,7 @@ def test_a_project_without_a_binary_is_refused(tmp_path: Path) -> None:
         ("worker", "lambdas/worker/src/main.rs"),
         ("tool", "lambdas/worker/src/bin/tool.rs"),
         ("renamed", "lambdas/api/src/main.rs"),
+        ("elsewhere", "lambdas/api/zz/app.rs"),
         ("unknown", "lambdas/api/src/main.rs"),
         (None, "lambdas/api/src/main.rs"),
     ],
@@ -104,6 +105,9 @@ def test_the_program_that_is_shipped_is_the_one_that_is_edited(
     tmp_path: Path, binary: str | None, source: str
 ) -> None:
     renamed = '[[bin]]\nname = "renamed"\npath = "src/main.rs"\n'
+    renamed += '[[bin]]\nname = "elsewhere"\npath = "./zz/app.rs"\n'
+    (tmp_path / "lambdas" / "api" / "zz").mkdir(parents=True)
+    (tmp_path / "lambdas" / "api" / "zz" / "app.rs").write_text("fn main() {}\n")
     for name, more in {"api": renamed, "worker": ""}.items():
         (tmp_path / "lambdas" / name / "src" / "bin").mkdir(parents=True)
         (tmp_path / "lambdas" / name / "src" / "main.rs").write_text("fn main() {}\n")
