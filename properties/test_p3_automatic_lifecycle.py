@@ -57,7 +57,7 @@ LONG, NOT_FOR_EVER = 60, 15
 STATES = ("absent", "running", "exited", "created", "paused", "stopped")
 """What a `status` calls the state of a container."""
 SOON = 20.0
-"""Seconds within which an interrupted call has ended."""
+"""Seconds within which an interrupted call has ended, and what it runs; less than what is LONG."""
 
 EACH_IN_TURN = [
     move
@@ -377,7 +377,7 @@ def judge_end(
     rows = [Row("the build script ran", "True", str(begun))]
     if Promise.ENDS_BUILDS in dev.promises:
         rows.append(Row("exit status", "not 0", "not 0" if end.status else "0"))
-        gone = until(lambda: not slow_processes(dev))
+        gone = until(lambda: not slow_processes(dev), within=SOON)
         rows.append(Row("the call ended", "soon", "soon" if ended else "with the build"))
         rows.append(
             Row("processes of the build in the container", "none", "none" if gone else "some")

@@ -27,6 +27,7 @@ from harness.judging.legacy import (
     Invocation,
     State,
     expect,
+    is_ambiguous,
 )
 from harness.judging.report import Row
 from harness.model import Entry, File
@@ -326,6 +327,9 @@ def judge_calls(
     state = State(FIRST_ANSWER)
     story = ["a project that was never built"]
     for number, call in enumerate(calls):
+        if is_ambiguous(call, state, binary=binary):
+            count("left out: a package of which method")
+            continue
         if number:
             answer = None if broken and number == 1 else next(_answers)
             state = State(answer, state.built, state.packaged)

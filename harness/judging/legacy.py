@@ -128,6 +128,17 @@ def expect(invocation: Invocation, state: State, *, binary: str) -> Outcome:
     return Outcome(ExitClass.DONE, ("[SUCCESS]",), after, packages=True)
 
 
+def is_ambiguous(invocation: Invocation, state: State, *, binary: str) -> bool:
+    """Whether the facts leave open what is packaged: that of a method that did not build last.
+
+    `--package-only` may then mean what that method left, or what was built last.
+    """
+    methods = [word for word in invocation.words if word in METHODS]
+    if "--package-only" not in invocation.words or not methods or state.built is None:
+        return False
+    return place(methods[-1], invocation.target_arch, binary=binary) != state.built.path
+
+
 def _expect_target(target: str, state: State) -> Outcome:
     """The make targets that are no other name of a call of the script."""
     if target == "help":

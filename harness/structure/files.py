@@ -61,12 +61,16 @@ def _unrefreshed(commands: list[Command], stubs: set[str]) -> str:
             names = {w.rpartition("/")[2] for w in words if _STUB_TARGETS.fullmatch(w)}
             touched |= stubs if everything or not names else names
         elif (
-            command.program == "rm"
-            and any(
-                ".fingerprint" in w or "/deps/" in w or w.rstrip("/").endswith("target")
-                for w in words
+            (
+                command.program == "rm"
+                and any(
+                    ".fingerprint" in w or "/deps/" in w or w.rstrip("/").endswith("target")
+                    for w in words
+                )
             )
-        ) or subcommand(command)[0] == "clean":
+            or subcommand(command)[0] == "clean"
+            or _dates_anew(command)
+        ):
             touched |= stubs
     missing = stubs - touched
     if missing == stubs:
@@ -74,6 +78,20 @@ def _unrefreshed(commands: list[Command], stubs: set[str]) -> str:
     if missing:
         return f"the stand-in {sorted(missing)[0]} is not outdated with the others"
     return ""
+
+
+def _dates_anew(command: Command) -> bool:
+    """Whether sources are copied by a `cp` that gives each the date of now (POSIX, without -p)."""
+    options = [word for word in command.words[1:] if word.startswith("-")]
+    copied = [word for word in command.words[1:-1] if not word.startswith("-")]
+    kept = any(
+        word.startswith(("--preserve", "--archive"))
+        if word.startswith("--")
+        else set("pa") & set(word)
+        for word in options
+    )
+    of_source = any(word.rstrip("/.").endswith("src") or word.endswith(".rs") for word in copied)
+    return command.program == "cp" and of_source and not kept
 
 
 def _clean_without_release(facts: Facts) -> Found:

@@ -1,10 +1,10 @@
-"""harness/judging/legacy.py: what counts as said."""
+"""harness/judging/legacy.py: what counts as said, and what the facts leave open."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.judging.legacy import is_said
+from harness.judging.legacy import Invocation, Program, State, is_ambiguous, is_said
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,24 @@ def test_a_tag_is_written_as_it_is() -> None:
 
 def test_what_has_a_line_break_is_said_as_it_is() -> None:
     assert is_said("a\nb", "no such method: a\nb")
+
+
+BUILT = Program(1, extra=False, path="target/release/app", optimised=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "built", "ambiguous"),
+    [
+        (("--package-only", "local"), BUILT, True),
+        (("docker", "--package-only", "dev"), BUILT, True),
+        (("--package-only", "docker"), BUILT, False),
+        (("--package-only",), BUILT, False),
+        (("local",), BUILT, False),
+        (("--package-only", "local"), None, False),
+    ],
+)
+def test_a_package_by_a_method_that_did_not_build_last_is_left_open(
+    words: tuple[str, ...], built: Program | None, ambiguous: bool
+) -> None:
+    state = State(1, built=built)
+    assert is_ambiguous(Invocation(words=words), state, binary="app") is ambiguous

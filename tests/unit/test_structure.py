@@ -252,6 +252,11 @@ QUIET = [
     "FROM scratch\nCOPY --from=b /lib64/ld-linux-x86-64.so.2 /lib64/\n"
     "COPY --from=b /lib/x86_64-linux-gnu/libc.so.6 /lib/x86_64-linux-gnu/libgcc_s.so.1 /lib/\n"
     "COPY --from=b /app/target/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.lock ./\n"
+    "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build -r && rm -r src\n"
+    "RUN --mount=type=bind,target=/all cp -r /all/src . && cargo build -r \\\n"
+    " && cp target/release/app /\n"
+    "FROM debian:12\nCOPY --from=b /app /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM debian:12\nRUN chmod 1777 /tmp && chmod +x /a && chmod 0755 /b\nUSER 1\n",
     "FROM rust:1.85-alpine AS b\nCOPY Cargo.* ./\n"
     "RUN mkdir src; set -e; echo 'fn main(){}'>src/main.rs; cargo build -r || exit 1\n"
