@@ -44,6 +44,8 @@ from harness.strategies import taken_back
 from properties.common import ctrl_c, dev_truth, git, same_lines, scripts_in, slow_script, until
 from properties.dev_container import (
     CALL_SECONDS,
+    OTHER_WORDS,
+    STATES,
     judge_build,
     judge_container,
     judge_move,
@@ -54,8 +56,6 @@ from properties.story import count
 pytestmark = pytest.mark.property("P3")
 LONG, NOT_FOR_EVER = 60, 15
 """Seconds that a build takes which is interrupted; the second where it may be left to go on."""
-STATES = ("absent", "running", "exited", "created", "paused", "stopped")
-"""What a `status` calls the state of a container."""
 SOON = 20.0
 """Seconds within which an interrupted call has ended, and what it runs; less than what is LONG."""
 
@@ -340,7 +340,7 @@ def judge_elsewhere(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
         return
     story.append("status --json, where no engine answers")
     seen = dev.run(DEV_CONTAINER, "status", "--json", environment={"DOCKER_HOST": NO_ENGINE})
-    told = [state for state in STATES if f'"{state}"' in seen.out]
+    told = [state for state in (*STATES, *OTHER_WORDS, "absent") if f'"{state}"' in seen.out]
     judge(
         "`status` tells of a container without having asked an engine.",
         holds=seen.status != 0 and not told,

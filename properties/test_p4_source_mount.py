@@ -153,21 +153,36 @@ def test_what_is_run_in_the_container_is_run_as_the_caller(
 def judge_trees(
     odd: Sequence[dict[str, Entry]], content: bytes, dev: Scripted, *, judge: Judge
 ) -> None:
-    """Put each tree in the same place and look at it from inside; then build with new data."""
+    """Put each tree in the same place and look at it from inside; then build with new data.
+
+    The lock file changes and changes back, each time as another file of that name.
+    """
     story = ["a project with a dev container"]
-    for tree in odd:
-        count(f"entries: {len(tree)}")
-        folder = dev.project / FOLDER
-        trees.remove(folder)
-        folder.mkdir()
-        trees.write(folder, tree)
-        dev.hand_over(folder)
-        story.append(f"{FOLDER}/ on the host: {summary(tree)}")
-        judge_view(dev, story, judge)
+    fitting = (dev.project / "Cargo.lock").read_bytes()
+    try:
+        for number, tree in enumerate(odd):
+            count(f"entries: {len(tree)}")
+            folder = dev.project / FOLDER
+            trees.remove(folder)
+            folder.mkdir()
+            trees.write(folder, tree)
+            dev.hand_over(folder)
+            put_lock(dev, fitting if number else fitting + b"# edited\n")
+            edited = "" if number else ", and a comment in Cargo.lock"
+            story.append(f"{FOLDER}/ on the host: {summary(tree)}{edited}")
+            judge_view(dev, story, judge)
+    finally:
+        put_lock(dev, fitting)
     trees.put(dev.project, DATA, File(content))
     dev.hand_over(dev.project / "src")
     story.append(f"{DATA}: {len(content)} bytes, dev build")
     judge_build(dev, content, story, judge)
+
+
+def put_lock(dev: Scripted, content: bytes) -> None:
+    """Put another lock file in the place of the one that is there."""
+    trees.put(dev.project, "Cargo.lock", File(content))
+    dev.hand_over(dev.project / "Cargo.lock")
 
 
 def judge_made_anew(dev: Scripted, *, judge: Judge) -> None:

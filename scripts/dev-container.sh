@@ -36,6 +36,7 @@
 # layerproof: start and exec, too, replace a container that is not current
 # layerproof: a container is not current in another network
 # layerproof: a project, and these scripts, may lie at any path that is text
+# layerproof: status ends with 0 only where the container is up and current
 # layerproof: an engine that answers late is waited for
 # layerproof: dev, too, packages what it built
 # layerproof: what cargo kept is compiled anew where it is damaged

@@ -50,6 +50,7 @@ class Promise(enum.Enum):
     CURRENT_BEFORE_EXEC = "start and exec, too, replace a container that is not current"
     FOLLOWS_NETWORK = "a container is not current in another network"
     ANY_PATH = "a project, and these scripts, may lie at any path that is text"
+    STATUS_EXITS = "status ends with 0 only where the container is up and current"
     WAITS_FOR_ENGINE = "an engine that answers late is waited for"
     PACKAGES_DEV = "dev, too, packages what it built"
     MENDS_CACHE = "what cargo kept is compiled anew where it is damaged"
