@@ -24,7 +24,15 @@ from harness.generated.source_trees import trees as odd_trees
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import Row
 from harness.model import Entry, File, Link
-from harness.running.scripted import DEV_CONTAINER, OUTPUTS, Promise, Scripted, ScriptRun, scripted
+from harness.running.scripted import (
+    DEV_CONTAINER,
+    OUTPUTS,
+    ZIP,
+    Promise,
+    Scripted,
+    ScriptRun,
+    scripted,
+)
 from harness.scenario import Bench
 from properties.common import git
 from properties.story import count
@@ -61,6 +69,8 @@ version = 3
 name = "{name}"
 version = "{version}"
 """
+DECLARED = (*OUTPUTS, str(ZIP))
+"""What the scripts may write in a project, be it by a dev build."""
 
 
 def printed(data: bytes, *, told: str = "", flagged: bool = False) -> str:
@@ -306,7 +316,7 @@ def summary(tree: dict[str, Entry]) -> str:
 
 def judge_view(dev: Scripted, story: Sequence[str], judge: Judge) -> None:
     """The container lists the same names, kinds, modes, contents and link targets."""
-    here = sorted(f"./{path.name}" for path in dev.project.iterdir() if path.name not in OUTPUTS)
+    here = sorted(f"./{path.name}" for path in dev.project.iterdir() if path.name not in DECLARED)
     seen = dev.run(DEV_CONTAINER, "exec", "--", "tar", "-cf", "-", *here)
     judge(
         "The container cannot read the tree.", holds=seen.status == 0, scenario=story, log=seen.err
@@ -350,11 +360,14 @@ def judge_build(
     seen = dev.run(DEV_CONTAINER, "build")
     judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
     judge_output(dev, content, seen, story, judge, told=told)
-    rows = [Row(*words) for words in differences(before, sources(dev.project))]
+    after = sources(dev.project)
+    rows = [Row(*words) for words in differences(before, after)]
+    for path in after.keys() - before.keys():  # or a build that repeats it would change nothing
+        trees.remove(dev.project / path)
     judge("The build changed the source tree.", holds=not rows, scenario=story, rows=rows)
     foreign = [
         Row(str(path.relative_to(dev.project)), str(dev.uid), str(path.lstat().st_uid))
-        for name in OUTPUTS
+        for name in DECLARED
         for path in (dev.project / name, *(dev.project / name).rglob("*"))
         if os.path.lexists(path) and path.lstat().st_uid != dev.uid
     ]
@@ -368,4 +381,4 @@ def judge_build(
 
 def sources(project: Path) -> dict[str, tuple[object, ...]]:
     """Return everything in the project but what the scripts may write."""
-    return on_host(project, skip=OUTPUTS)
+    return on_host(project, skip=DECLARED)
