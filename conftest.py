@@ -209,7 +209,8 @@ def load_subject(config: pytest.Config, *, generated: bool = False) -> Subject:
     """
     project = config.getoption("--project")
     if project is not None and not project.is_dir():
-        raise UsageError(f"no such project: {str(project)!r}")
+        what = "not a directory" if project.exists() else "no such project"
+        raise UsageError(f"{what}: {str(project)!r}")
     like = project
     if generated:
         project = None

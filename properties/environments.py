@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+from pathlib import Path
 
 from harness import subject as subjects
 from harness.fitting import declared_arguments
@@ -18,7 +21,7 @@ from properties.legacy_rows import artifacts
 from properties.story import count
 
 STATIC_TRIPLE = "x86_64-unknown-linux-musl"
-TARGET_ARGUMENTS = {"TARGET", "TARGET_ARCH"}
+TARGET_ARGUMENTS = {"TARGET", "TARGET_ARCH", "TARGET_TRIPLE", "TRIPLE", "RUST_TARGET"}
 """What a Dockerfile may call the ARG that names the target."""
 NO_IMAGE = "layerproof.invalid/no-such-image:none"
 """An image that nobody has: no host is called that (RFC 2606)."""
@@ -26,16 +29,17 @@ _VARIABLE = re.compile(r"\$(\{)?(\w+)(?(1)(?::?-[^}]*)?\})")
 
 
 def takes_target(subject: Subject) -> bool:
-    """Whether the Dockerfile has an ARG that names the target."""
-    return bool(TARGET_ARGUMENTS & declared_arguments(subject.dockerfile))
+    """Whether the Dockerfile has an ARG that names the target, and the scripts know it."""
+    return _know(subject, TARGET_ARGUMENTS & declared_arguments(subject.dockerfile))
 
 
 def takes_build_image(subject: Subject) -> bool:
-    """Whether an ARG of the Dockerfile names the image that is built in, and the scripts know it.
+    """Whether an ARG of the Dockerfile names the build image, and the scripts know it."""
+    return _know(subject, set(_by_argument(subject).values()))
 
-    They do if the Dockerfile is their own, or if they set an ARG of that name.
-    """
-    names = _by_argument(subject).values()
+
+def _know(subject: Subject, names: set[str]) -> bool:
+    """Whether the scripts know one of these ARGs: their own Dockerfile has it, or they set it."""
     files = [path for path in subject.scripts.rglob("*") if path.is_file()]
     return bool(names) and (
         beside_its_scripts(subject)
@@ -110,3 +114,34 @@ def judge_late(scripts: Scripted, *, judge: Judge) -> None:
         log=seen.log,
         hint="Ask a few times, and wait longer each time, before you give up.",
     )
+
+
+def without_cargo() -> dict[str, str | None] | None:
+    """Return the environment of a host that has no cargo; None where that cannot be had.
+
+    What lies in a directory with cargo is out of reach with it: such may not be the system's own.
+    """
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    path = os.pathsep.join(f for f in folders if not (Path(f) / "cargo").exists())
+    needed = ("bash", "docker", "git", "python3")
+    lost = [each for each in needed if shutil.which(each) and not shutil.which(each, path=path)]
+    return None if lost else {"PATH": path}
+
+
+def judge_no_cargo(scripts: Scripted, *, judge: Judge) -> None:
+    """Check the environment and build in an image, on a host without cargo: it needs none."""
+    environment = without_cargo()
+    if environment is None:
+        count("cargo lies among the system's programs")
+        return
+    for words in (("--validate",), ("docker",)):
+        seen = scripts.run(BUILD_LAMBDA, *words, environment=environment)
+        row = Row("exit status", "0", str(seen.status))
+        judge(
+            "A build in an image asks for a cargo on the host.",
+            holds=not row.differs,
+            scenario=[f"no cargo on the PATH, build-lambda.sh {' '.join(words)}"],
+            rows=[row],
+            log=seen.log,
+            hint="Ask for cargo where a method calls it: `local` and `native`.",
+        )

@@ -56,6 +56,7 @@ from properties.common import (
 from properties.environments import (
     judge_build_image,
     judge_late,
+    judge_no_cargo,
     judge_target,
     takes_build_image,
     takes_target,
@@ -212,6 +213,14 @@ def test_the_build_image_that_is_named_is_built_in(
         pytest.skip("no ARG of the Dockerfile names the image that is built in")
     with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
         judge_build_image(scripts, judge=judge)
+
+
+def test_a_build_in_an_image_needs_no_cargo_on_the_host(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Neither to check the environment nor to build."""
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        judge_no_cargo(scripts, judge=judge)
 
 
 def test_an_engine_that_answers_late_is_waited_for(

@@ -248,7 +248,8 @@ def _runs(image: Image, facts: Elf, binary: str, machine: str) -> Iterator[Findi
         yield Finding("architecture", f"expected {machine}, found {facts.machine}", binary)
     if facts.debug_info or facts.symbols:
         what = "debug information" if facts.debug_info else "its symbol table"
-        yield Finding("stripped", f"the binary still has {what}", binary)
+        found = f"the binary still has {what}: `strip = true` in [profile.release] leaves it out"
+        yield Finding("stripped", found, binary)
     files = image.files()
     if facts.interpreter and resolve(files, facts.interpreter) is None:
         yield Finding("libraries", f"its loader {facts.interpreter} is not in the image", binary)

@@ -27,6 +27,7 @@ def pytest_run(*arguments: str, limit: float = 300) -> process.Completed:
     [
         (("--dockerfile", "/nowhere/Dockerfile"), "no such Dockerfile: '/nowhere/Dockerfile'"),
         (("--project", "/nowhere"), "no such project: '/nowhere'"),
+        (("--project", "README.md"), "not a directory: 'README.md'"),
         (("--project", "docs"), "is not a cargo project"),
         (("--scripts-dir", "/nowhere"), "no such scripts directory: '/nowhere'"),
         (("--engine", "somewhere"), "expected auto, private, found or a URL"),

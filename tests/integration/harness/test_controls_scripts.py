@@ -48,6 +48,7 @@ IMAGE = "an image that cannot be made is asked for"
 TARGET = "a target that the toolchain lacks is asked for"
 BUILD_IMAGE = "an image is to be built in that nobody has"
 LATE = "the engine answers late"
+NO_CARGO = "the host has no cargo"
 """Scenarios that are no moves of a dev container and no calls of the legacy interface."""
 SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED, UNKNOWN}
 PROJECT = Blueprint(
@@ -215,6 +216,7 @@ OF_P7: dict[str, Callable[..., None]] = {
     TARGET: environments.judge_target,
     BUILD_IMAGE: environments.judge_build_image,
     LATE: environments.judge_late,
+    NO_CARGO: environments.judge_no_cargo,
 }
 
 
