@@ -114,6 +114,7 @@ def test_each_file_that_counts_is_seen_whatever_its_date(
     plan = each_file_in_turn(start)
     with tally.scenario(), project_bench.workspace(tree_of(start), isolated=True) as workspace:
         judge_plan(plan, workspace, judge=judge)
+        judge_library(start, workspace, judge=judge)
         judge_error(start, workspace, judge=judge)
 
 
@@ -193,6 +194,31 @@ def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge
         rows=[row],
         log=seen.log,
         hint="Make the engine's copy of the source compare what it holds, not sizes and dates.",
+    )
+
+
+def judge_library(start: State, workspace: Workspace, *, judge: Judge) -> None:
+    """Of a real project, a library in another package than the program's is compiled after an edit.
+
+    What it does is not known: cargo says that it compiles it, where it says what it compiles.
+    """
+    found = checkouts.edit_of_a_library(start) if isinstance(start, Checkout) else None
+    if found is None:
+        return
+    edit, crate = found
+    workspace.edit(edit, old=True)
+    story = ["…", f"{edit.summary}, with an old modification time, build"]
+    seen = workspace.build(state=NO_STATE)
+    expect_success(seen, story, judge)
+    compiled = {each.split()[0] for each in seen.crates_compiled}
+    judge(
+        "A library of the project was edited, and the one before was linked.",
+        holds=not compiled or crate in compiled,
+        scenario=story,
+        rows=[Row(f"crate {crate}", "compiled", "kept")],
+        lines=lines_of([v for v in seen.vertices if "Compiling" in v.log], judge),
+        log=seen.log,
+        hint=STALE,
     )
 
 

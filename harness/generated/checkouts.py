@@ -127,6 +127,45 @@ def _manifest(entry: File) -> Mapping[str, Any]:
         return {}
 
 
+def edit_of_a_library(now: Checkout) -> tuple[Edit, str] | None:
+    """Return an edit of a library that the program cannot do without, and its package's name; None
+    where none lies in another package of the tree.
+    """
+    found = _library(now)
+    if found is None:
+        return None
+    path, package = found
+    entry = now.tree[path]
+    if not isinstance(entry, File):
+        return None
+    changed = _rewritten(EditClass.SOURCE_COMMENT, entry, None, now)
+    return Edit(EditClass.SOURCE_COMMENT, f"{path}: a comment", changes={path: changed}), package
+
+
+def _library(now: Checkout) -> tuple[str, str] | None:
+    """Return the source of the first library by path of the program's package, and its package."""
+    manifests = {
+        path.rpartition("/")[0]: _manifest(entry)
+        for path, entry in now.files
+        if path.rpartition("/")[2] == "Cargo.toml" and isinstance(entry, File)
+    }
+    around = [f for f in manifests if not f or now.source.startswith(f"{f}/")]
+    if not around:
+        return None
+    folder = max(around, key=len)
+    shared = manifests.get("", {}).get("workspace", {}).get("dependencies", {})
+    for name, asked in sorted(manifests[folder].get("dependencies", {}).items()):
+        if not isinstance(asked, dict) or asked.get("optional"):
+            continue
+        whole, base = (shared.get(name), "") if asked.get("workspace") else (asked, folder)
+        if isinstance(whole, dict) and "path" in whole:
+            place = posixpath.normpath(posixpath.join(base, whole["path"]))
+            source, package = f"{place}/src/lib.rs", manifests.get(place, {}).get("package", {})
+            if source in now.tree and "name" in package:
+                return source, str(package["name"])
+    return None
+
+
 def locked(now: Checkout) -> frozenset[str]:
     """Return `name version` of each crate that the lock file takes from elsewhere."""
     lock = now.tree.get("Cargo.lock")

@@ -117,6 +117,36 @@ def test_the_program_that_is_shipped_is_the_one_that_is_edited(
     assert checkouts.load(tmp_path, binary=binary).source == source
 
 
+@pytest.mark.parametrize(
+    ("dependency", "found"),
+    [
+        ('core = { path = "../core" }', True),
+        ("core.workspace = true", True),
+        ('core = { path = "../core", optional = true }', False),
+        ('core = "1"', False),
+        ("", False),
+    ],
+)
+def test_the_library_that_is_edited_is_one_that_the_program_needs(
+    tmp_path: Path, dependency: str, found: bool
+) -> None:
+    texts = {
+        "Cargo.toml": '[workspace]\n[workspace.dependencies]\ncore = { path = "crates/core" }\n',
+        "crates/app/Cargo.toml": f'[package]\nname = "app"\n[dependencies]\n{dependency}\n',
+        "crates/app/src/main.rs": "fn main() {}\n",
+        "crates/core/Cargo.toml": '[package]\nname = "the-core"\n',
+        "crates/core/src/lib.rs": "//! It.\n",
+    }
+    for path, text in texts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    made = checkouts.edit_of_a_library(checkouts.load(tmp_path))
+    assert (made is not None) is found
+    if made is not None:
+        edit, package = made
+        assert (list(edit.changes), package) == (["crates/core/src/lib.rs"], "the-core")
+
+
 def test_an_edit_that_needs_knowledge_of_the_project_is_none_of_a_real_one() -> None:
     start = checkouts.load(OFFLINE)
     for edit_class in set(EditClass) - set(checkouts.CLASSES):
