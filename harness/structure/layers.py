@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from typing import Final
 
 from harness.model import Instruction
@@ -96,8 +97,9 @@ def _source_before_dependencies(facts: Facts) -> Found:
 def _unneeded_before_dependencies(facts: Facts) -> Found:
     for step in facts.above_dependencies:
         for path in step.copied:
-            name = path.rstrip("/").rpartition("/")[2]
-            if not step.brings_source and _UNNEEDED.fullmatch(name):
+            selected = [f for f in facts.files or () if fnmatch(f, path)] or [path]
+            names = [each.rstrip("/").rpartition("/")[2] for each in selected]
+            if not step.brings_source and all(map(_UNNEEDED.fullmatch, names)):
                 yield (
                     step.instruction.line,
                     f"{path!r} is copied above the compilation of the dependencies",

@@ -121,6 +121,17 @@ def test_an_ignored_lock_file_is_found() -> None:
 
 
 @pytest.mark.parametrize(
+    ("copied", "found"), [("LIES*", True), ("Cargo.*", False), ("*", False), ("NONE*", False)]
+)
+def test_a_wildcard_is_judged_by_the_files_that_it_selects(copied: str, found: bool) -> None:
+    text = (DESIGNS / "stubs.Dockerfile").read_text()
+    parsed = dockerfile.parse(text.replace("COPY .cargo", f"COPY {copied} /doc/\nCOPY .cargo", 1))
+    files = {"Cargo.toml", "Cargo.lock", "LIES MICH.md", "src/main.rs"}
+    seen = {f.rule for f in structure.check(parsed, ignore=IGNORE, files=files)}
+    assert ("unneeded-before-dependencies" in seen) is found
+
+
+@pytest.mark.parametrize(
     ("ignored", "files", "found"),
     [
         ("build*", {"Cargo.toml", "build.rs"}, ["build.rs"]),
