@@ -101,6 +101,7 @@ def judge_status(
         holds=same_lines(rows),
         scenario=story,
         rows=rows,
+        hint="Ask the engine each time: what was noted earlier does not tell how things are now.",
     )
     return truth
 

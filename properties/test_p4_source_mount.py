@@ -69,6 +69,8 @@ version = 3
 name = "{name}"
 version = "{version}"
 """
+FEW = 6
+"""As many files are named of those that are all wrong in one way."""
 DECLARED = (*OUTPUTS, str(ZIP))
 """What the scripts may write in a project, be it by a dev build."""
 
@@ -377,7 +379,8 @@ def judge_build(
         "What the build left in the source tree is not the caller's.",
         holds=not foreign,
         scenario=story,
-        rows=foreign,
+        rows=foreign[:FEW],
+        hint="Compile as the caller (docker's --user), or hand over at last what was made.",
     )
 
 
