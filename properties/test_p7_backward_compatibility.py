@@ -60,6 +60,7 @@ from properties.environments import (
     judge_target,
     takes_build_image,
     takes_target,
+    without_cargo,
 )
 from properties.legacy_rows import WITNESS, artifact_rows, artifacts, exit_row, said_rows
 from properties.make_targets import (
@@ -219,6 +220,8 @@ def test_a_build_in_an_image_needs_no_cargo_on_the_host(
     bench: Bench, tally: Tally, judge: Judge
 ) -> None:
     """Neither to check the environment nor to build."""
+    if without_cargo() is None:
+        pytest.skip("cargo lies among the system's programs, and cannot be taken away alone")
     with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
         judge_no_cargo(scripts, judge=judge)
 

@@ -96,10 +96,8 @@ def _programs(files: Tree) -> dict[str, str]:
     (doc.rust-lang.org/cargo/reference/cargo-targets.html#target-auto-discovery).
     """
     found: dict[str, str] = {}
-    for path, entry in files.items():
-        folder, _, name = path.rpartition("/")
-        if name == "Cargo.toml" and isinstance(entry, File):
-            found |= _programs_of(folder, _manifest(entry), files)
+    for folder, manifest in _manifests(files).items():
+        found |= _programs_of(folder, manifest, files)
     return found
 
 
@@ -119,12 +117,17 @@ def _programs_of(folder: str, manifest: Mapping[str, Any], files: Tree) -> dict[
     return found
 
 
-def _manifest(entry: File) -> Mapping[str, Any]:
-    """Return what a manifest says; nothing where it is not to be read."""
-    try:
-        return tomllib.loads(entry.content.decode())
-    except ValueError:
-        return {}
+def _manifests(files: Tree) -> dict[str, Mapping[str, Any]]:
+    """Return what each manifest says, by its folder; nothing where it is not to be read."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for path, entry in files.items():
+        folder, _, name = path.rpartition("/")
+        if name == "Cargo.toml" and isinstance(entry, File):
+            try:
+                found[folder] = tomllib.loads(entry.content.decode())
+            except ValueError:
+                found[folder] = {}
+    return found
 
 
 def edit_of_a_library(now: Checkout) -> tuple[Edit, str] | None:
@@ -144,11 +147,7 @@ def edit_of_a_library(now: Checkout) -> tuple[Edit, str] | None:
 
 def _library(now: Checkout) -> tuple[str, str] | None:
     """Return the source of the first library by path of the program's package, and its package."""
-    manifests = {
-        path.rpartition("/")[0]: _manifest(entry)
-        for path, entry in now.files
-        if path.rpartition("/")[2] == "Cargo.toml" and isinstance(entry, File)
-    }
+    manifests = _manifests(dict(now.files))
     around = [f for f in manifests if not f or now.source.startswith(f"{f}/")]
     if not around:
         return None

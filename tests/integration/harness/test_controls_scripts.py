@@ -191,6 +191,8 @@ def check_p7(bench: Bench, broken: Regression | None) -> None:
             if broken is not None:
                 pytest.skip("this machine has no cargo")
             continue
+        if name == NO_CARGO and broken is not None and environments.without_cargo() is None:
+            pytest.skip("cargo cannot be taken away from this machine")
         with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
             if is_asked(name, scripts):
                 OF_P7[name](scripts, judge=judge_of("P7", bench))
@@ -203,6 +205,7 @@ def is_asked(name: str, scripts: Scripted) -> bool:
         IMAGE: lambda: scripts.offers("--image"),
         TARGET: lambda: environments.takes_target(under_test),
         BUILD_IMAGE: lambda: environments.takes_build_image(under_test),
+        NO_CARGO: lambda: environments.without_cargo() is not None,
         LATE: lambda: Promise.WAITS_FOR_ENGINE in scripts.promises,
     }
     return name not in asked or asked[name]()
