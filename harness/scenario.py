@@ -8,23 +8,19 @@ other has (buildx keys the synced context by it), and the Dockerfile beside it, 
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import os
-import posixpath
 import secrets
 import shutil
-import tarfile
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import docker
 import requests
-from docker.models.containers import Container
 
 from harness import cache, engine, fitting, outside, strategies, subject
 from harness.brief import Brief
@@ -38,7 +34,7 @@ from harness.keys.evaluate import BuildState
 from harness.keys.plan import ImageFacts
 from harness.keys.quirks import Rules
 from harness.model import BuildObservation, BuildOptions, Edit, Entry, File, Tree, VertexPrediction
-from harness.running import bases, builder, images, sweep
+from harness.running import bases, builder, images, programs, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60
@@ -277,12 +273,7 @@ class Workspace:
         settings = client.images.get(image_id).attrs["Config"]
         made = client.containers.create(image_id, ["x"], labels={sweep.LABEL: self.bench.run_id})
         try:
-            named = self.bench.subject.program
-            for path in [named] if named else _started(settings):
-                content = _file_of(made, path)
-                if content is not None:
-                    return content
-            return b""
+            return programs.read(made, settings, named=self.bench.subject.program)
         finally:
             made.remove(force=True)
 
@@ -407,36 +398,6 @@ def why_it_builds_no_generated_project(bench: Bench) -> str | None:
         seen = workspace.build()
     said = (seen.error or "").strip().splitlines()
     return None if seen.succeeded else textwrap.shorten(said[-1] if said else "it fails", 120)
-
-
-def _started(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield where the program may lie that an image's configuration starts."""
-    words = settings.get("Entrypoint") or settings.get("Cmd") or ()
-    if words and "/" in words[0]:
-        yield posixpath.join("/", settings.get("WorkingDir") or "", words[0])
-    elif words:
-        for setting in settings.get("Env") or ():
-            name, _, value = setting.partition("=")
-            if name == "PATH":
-                yield from (posixpath.join("/", folder, words[0]) for folder in value.split(":"))
-
-
-def _file_of(container: Container, path: str) -> bytes | None:
-    """Return what a file of a container holds; None where there is no such file.
-
-    The engine hands out links as links; of those that lead to each other it says that it cannot.
-    """
-    while True:
-        try:
-            archive, _ = container.get_archive(path)
-        except docker.errors.NotFound:
-            return None
-        with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as unpacked:
-            member = unpacked.getmembers()[0]
-            if not member.issym():
-                file = unpacked.extractfile(member)
-                return file.read() if file is not None else None
-            path = posixpath.join(posixpath.dirname(path), member.linkname)
 
 
 def _of_state(name: str, state: int) -> str:

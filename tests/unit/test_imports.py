@@ -22,7 +22,10 @@ LAYERS = (
     ),
     ("process",),
     ("engine",),
-    tuple(f"running.{n}" for n in ("builder", "bases", "images", "sweep", "execution", "noting")),
+    tuple(
+        f"running.{n}"
+        for n in ("builder", "bases", "images", "programs", "sweep", "execution", "noting")
+    ),
     ("scenario",),
     ("running",),
     ("cli", "__main__"),
