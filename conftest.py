@@ -293,6 +293,13 @@ def engine(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterat
         provided.__exit__(None, None, None)
 
 
+@pytest.fixture(autouse=True)
+def living_engine(request: pytest.FixtureRequest, say: Callable[[str], None]) -> None:
+    """Start this worker's private engine again before a test, where one has ended it."""
+    if "engine" in request.fixturenames:
+        request.getfixturevalue("engine").start_again_if_dead(say=say)
+
+
 @pytest.fixture(scope="session")
 def configuration(request: pytest.FixtureRequest) -> Config:
     """Return what `layerproof.toml` says of the build under test."""
@@ -369,12 +376,19 @@ def pytest_runtest_makereport(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where nothing failed but what could not be run, end as pytest does on bad usage."""
+    """Where nothing failed but what could not be run, end as pytest does on bad usage.
+
+    What kept several tests from running is told in full once.
+    """
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is None:
         return
     bad = [*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())]
-    if bad and all(CANNOT_RUN in dict(getattr(report, "user_properties", ())) for report in bad):
+    reasons = [dict(getattr(report, "user_properties", ())).get(CANNOT_RUN) for report in bad]
+    for number, (report, reason) in enumerate(zip(bad, reasons, strict=True)):
+        if reason is not None and reason in reasons[:number]:
+            report.longrepr = f"{reason.splitlines()[0]} (in full above)"
+    if bad and None not in reasons:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 

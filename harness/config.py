@@ -32,6 +32,7 @@ class Config:
     build and runtime to the ARGs that name those base images. `depends_on` maps a stage to what its
     output depends on: globs, `@` sets, `$` arguments. `not_claimed` are properties that are not
     checked, with the reason given; `allowed` ids of structure rules that are not applied.
+    `image_files` are shell patterns of what the image holds beside the artifact.
     """
 
     directory: Path = Path()
@@ -47,6 +48,7 @@ class Config:
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     not_claimed: Mapping[str, str] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
+    image_files: tuple[str, ...] = ()
 
 
 _TEXTS: Final = {
@@ -62,7 +64,7 @@ _TABLES: Final[dict[str, tuple[str, tuple[str, ...] | None]]] = {
     "secrets": ("secrets", None),
     "not-claimed": ("not_claimed", PROPERTIES),
 }
-_KEYS: Final = (*_TEXTS, *_TABLES, "depends-on", "allow")
+_KEYS: Final = (*_TEXTS, *_TABLES, "depends-on", "allow", "image-files")
 
 
 def find(directory: Path) -> Config:
@@ -120,6 +122,7 @@ def parse(table: object, *, source: str, directory: Path = Path()) -> Config:
             stage: reader.words(value, f"depends-on.{stage}") for stage, value in depends_on.items()
         },
         allowed=reader.words(top.get("allow", []), "allow"),
+        image_files=reader.words(top.get("image-files", []), "image-files"),
     )
 
 

@@ -17,7 +17,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import docker
@@ -62,13 +62,17 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A running engine, its SDK client, and the buildx binary that talks to it."""
+    """A running engine, its SDK client, and the buildx binary that talks to it.
+
+    `started_by` is the command that started a private one, and starts it again on the same data.
+    """
 
     url: str
     kind: Kind
     buildx: Path
     client: docker.DockerClient
     version: str
+    started_by: tuple[str, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -99,6 +103,15 @@ class Engine:
                 context=log.splitlines()[-5:],
                 hint="see the engine's own log; the same command starts a private one again",
             )
+
+    def start_again_if_dead(self, *, say: Say) -> None:
+        """Start a private engine that has died; what it held on disk is there as it was.
+
+        Others are not ours to start.
+        """
+        if self.started_by and not self.answers():
+            say(f"the private engine at {self.url} has died; starting it again")
+            process.run(self.started_by, limit=SETUP_SECONDS).check("starting a private engine")
 
     def has_image(self, reference: str) -> bool:
         """Whether the engine's own store holds that image."""
@@ -314,21 +327,19 @@ def _private(
     stack: contextlib.ExitStack, *, scripts: Path, say: Say, at_least: int | None
 ) -> Engine:
     """Start a private engine that lives as long as the stack; the newer one where need be."""
-    url = stack.enter_context(_pooled(scripts=scripts, say=say))
-    own = connect(url, kind=Kind.PRIVATE, say=say, scripts=scripts)
+    own = stack.enter_context(_pooled(scripts=scripts, say=say))
     if at_least is None or int(own.version.partition(".")[0]) >= at_least:
         return own
     try:
-        url = stack.enter_context(_pooled(NEWER, scripts=scripts, say=say))
+        return stack.enter_context(_pooled(NEWER, scripts=scripts, say=say))
     except (CommandError, EnvironmentLacksError) as error:
         say(f"no engine of version {at_least} ({error.message}); {own.version} has to do")
         return own
-    return connect(url, kind=Kind.PRIVATE, say=say, scripts=scripts)
 
 
 @contextlib.contextmanager
-def _pooled(dockerd: str | None = None, *, scripts: Path, say: Say) -> Iterator[str]:
-    """Hold a slot of the pool of private engines and yield its engine's URL.
+def _pooled(dockerd: str | None = None, *, scripts: Path, say: Say) -> Iterator[Engine]:
+    """Hold a slot of the pool of private engines and yield its engine.
 
     Engines of another `dockerd` than the system's have slots of their own: data are not handed on
     from one version to another.
@@ -355,7 +366,9 @@ def _pooled(dockerd: str | None = None, *, scripts: Path, say: Say) -> Iterator[
                 continue
             started.check("starting a private engine")
             try:
-                yield started.out.strip()
+                url = started.out.strip()
+                made = connect(url, kind=Kind.PRIVATE, say=say, scripts=scripts)
+                yield replace(made, started_by=tuple(start))
             finally:
                 most = ("--most-layers", str(POOL_LAYERS))
                 stop = commands.private_engine(script, "stop", name, *most)

@@ -44,6 +44,13 @@ CACHE_ARGUMENT = "CACHE_ID"
 """What names the part of a cache mount that a build uses (docs/dockerfile.md)."""
 DID_NOT_RUN = "(the container did not "
 """How `run` begins where the program was not run to its end, and so said nothing that counts."""
+WITH_LOCK = (
+    "arguments and secrets that it needs stand in its layerproof.toml, as in [build-args] "
+    "BIN = 'NAME'"
+)
+WITHOUT_LOCK = (
+    "it has no Cargo.lock, which a Dockerfile may copy: `cargo generate-lockfile` makes one"
+)
 NOTHING_CHANGED = "nothing that it reads has changed since an earlier build"
 
 E = TypeVar("E", Entry, Entry | None)
@@ -383,8 +390,8 @@ def expect_project_to_build(bench: Bench) -> None:
         raise ProjectError(
             f"{str(project)!r} does not build with {bench.subject.dockerfile.path}",
             context=[f"| {line}" for line in log[-LOG_TAIL_LINES:]],
-            hint="no property can be judged before the project builds as it is; arguments and "
-            "secrets that it needs stand in its layerproof.toml, as in [build-args] BIN = 'NAME'",
+            hint="no property can be judged before the project builds as it is; "
+            + (WITH_LOCK if (project / "Cargo.lock").is_file() else WITHOUT_LOCK),
         )
 
 

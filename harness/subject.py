@@ -33,7 +33,8 @@ class Subject(Brief):
 
     `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
     every commit or build where such a thing is declared. `roles` overrides those that are inferred,
-    `program` is the artifact's path in the image where the entry point is not it. `required` are
+    `program` is the artifact's path in the image where the entry point is not it, `image_files` are
+    patterns of what it may hold beside. `required` are
     files without which the Dockerfile builds nothing, whatever else a generated project is.
     """
 
@@ -47,6 +48,7 @@ class Subject(Brief):
     options: BuildOptions = field(default_factory=BuildOptions)
     roles: Mapping[str, str] = field(default_factory=dict)
     program: str | None = None
+    image_files: tuple[str, ...] = ()
     required: Tree = field(default_factory=dict)
 
 
@@ -73,6 +75,7 @@ def load(
         )
     ignore = path.with_name(f"{path.name}.dockerignore")
     read = dockerfile.load(path)
+    expect_target(read, config)
     judged = exported.with_runtime(read, target=config.target, binary=config.binary)
     described = describe(
         judged,
@@ -93,7 +96,26 @@ def load(
     )
     shape = replace(described.shape, strips=like is not None and strips(like))
     program = (config.binary if judged is read else None) or described.program
-    return replace(described, options=options, roles=config.roles, program=program, shape=shape)
+    return replace(
+        described,
+        options=options,
+        roles=config.roles,
+        program=program,
+        image_files=config.image_files,
+        shape=shape,
+    )
+
+
+def expect_target(parsed: Dockerfile, config: Config) -> None:
+    """Raise UsageError where the configuration names a stage to build that is not there."""
+    if config.target is None or parsed.stage(config.target) is not None:
+        return
+    stages = ", ".join(stage.name or str(stage.index) for stage in parsed.stages)
+    raise UsageError(
+        f"no stage called {config.target!r} in {parsed.path}",
+        where=config.source,
+        context=(f"expected `target` to be one of: {stages}",),
+    )
 
 
 def strips(project: Path) -> bool:

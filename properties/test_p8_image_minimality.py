@@ -96,7 +96,10 @@ def judge_plan(plan: Plan[State], workspace: Workspace, reader: Reader, *, judge
     seen = with_secrets(workspace)
     image = production_image(seen, bench, reader, story=story, judge=judge)
     given = (SECRET.encode(), *given_secrets(workspace))
-    expectation = Expectation(machine(), binary=bench.subject.program, secrets=given)
+    under_test = bench.subject
+    expectation = Expectation(
+        machine(), binary=under_test.program, allowed=under_test.image_files, secrets=given
+    )
     judge_findings(findings_of(image, expectation), story, judge)
 
 
@@ -214,13 +217,14 @@ def judge_findings(found: Sequence[Finding], story: Sequence[str], judge: Judge)
     """Raise what the image is to blame for, worst first."""
     worst = sorted(found, key=lambda finding: list(RULES).index(finding.rule))
     judge(
-        f"The production image breaks {len(found)} rule(s), first: {RULES[worst[0].rule]}."
+        f"The production image breaks {len(found)} rule(s), first: {RULES[worst[0].rule].asks}."
         if worst
         else "",
         holds=not worst,
         scenario=story,
-        rows=[Row(f"{f.rule} {f.path}".rstrip(), RULES[f.rule], f.text) for f in worst[:12]],
+        rows=[Row(f"{f.rule} {f.path}".rstrip(), RULES[f.rule].asks, f.text) for f in worst[:12]],
         lines=[line for line in suspects(judge.dockerfile, worst) if line],
+        hint=RULES[worst[0].rule].hint if worst else None,
     )
 
 

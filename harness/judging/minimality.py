@@ -6,6 +6,7 @@ that a report can say which part of the promise is broken and a test can ask for
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,8 +75,9 @@ class Finding:
 class Expectation:
     """What is known of a production image before it is looked at.
 
-    `binary` is its path, None to take the only program that was added. `allowed` are patterns of
-    further paths that the project declares. `secrets` are values that were given to the build.
+    `binary` is its path, None to take the only program that was added. `allowed` are shell patterns
+    of further paths that the project declares; their `*` stands for any text, with slashes too.
+    `secrets` are values that were given to the build.
     `machine` is in Lambda's words.
     """
 
@@ -85,23 +87,83 @@ class Expectation:
     secrets: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a rule asks of an image, and what to do where that does not hold."""
+
+    asks: str
+    hint: str
+
+
 RULES = {
-    "binary": "the program is there, once, and is what the image starts",
-    "toolchain": "no compiler or build tool",
-    "source": "no source file, manifest or compiler output",
-    "cache": "no cache of a package manager or of cargo",
-    "unaccounted": "no file that is neither the binary nor something it needs",
-    "secret": "no secret in a layer, in the environment or in the history",
-    "setuid": "no added file with setuid or setgid",
-    "writable": "no added file that everybody may change",
-    "wasted": "no bytes that a later layer hides",
-    "size": f"the layers weigh at most {SIZE_RATIO} times the binary",
-    "user": "the program does not run as root",
-    "entrypoint": "the entry point is in exec form, so that signals reach the program",
-    "architecture": "the program is of the architecture asked for",
-    "libraries": "every shared library and symbol version the program needs is there",
-    "stripped": "no debug information and no symbol table",
+    "binary": Rule(
+        "the program is there, once, and is what the image starts",
+        "Copy the one program that was compiled, executable by all, and name its path in the "
+        "ENTRYPOINT.",
+    ),
+    "toolchain": Rule(
+        "no compiler or build tool",
+        "Start the last stage from an image without tools, and copy the program into it.",
+    ),
+    "source": Rule(
+        "no source file, manifest or compiler output",
+        "Copy the program alone: COPY --from=STAGE /PATH/TO/PROGRAM, no directory.",
+    ),
+    "cache": Rule(
+        "no cache of a package manager or of cargo",
+        "Let caches lie in a cache mount, or remove them in the RUN that made them.",
+    ),
+    "unaccounted": Rule(
+        "no file that is neither the binary nor something it needs",
+        "Leave it in the stage that needs it. What the program reads itself is declared by "
+        "`image-files` in layerproof.toml.",
+    ),
+    "secret": Rule(
+        "no secret in a layer, in the environment or in the history",
+        "Give it by RUN --mount=type=secret in a stage that is not shipped, never by ARG, ENV or "
+        "COPY.",
+    ),
+    "setuid": Rule(
+        "no added file with setuid or setgid",
+        "Install programs with mode 0755: COPY --chmod=0755.",
+    ),
+    "writable": Rule(
+        "no added file that everybody may change",
+        "Install programs with mode 0755: COPY --chmod=0755.",
+    ),
+    "wasted": Rule(
+        "no bytes that a later layer hides",
+        "Change or remove a file in the RUN that made it, or in a stage before: a later layer only "
+        "hides it.",
+    ),
+    "size": Rule(
+        f"the layers weigh at most {SIZE_RATIO} times the binary",
+        "Look for a file that two layers hold: a chmod or chown in a RUN of its own copies it.",
+    ),
+    "user": Rule(
+        "the program does not run as root",
+        "Add USER to the last stage, with a number: USER 65532.",
+    ),
+    "entrypoint": Rule(
+        "the entry point is in exec form, so that signals reach the program",
+        'Write it as a list: ENTRYPOINT ["/PATH/TO/PROGRAM"].',
+    ),
+    "architecture": Rule(
+        "the program is of the architecture asked for",
+        "Compile for the target that the image is for (cargo build --target), or build with "
+        "--platform.",
+    ),
+    "libraries": Rule(
+        "every shared library and symbol version the program needs is there",
+        "Compile in an image whose glibc is no newer than that of the last stage, or for a musl "
+        "target; install the other libraries in the last stage.",
+    ),
+    "stripped": Rule(
+        "no debug information and no symbol table",
+        "Set `strip = true` in [profile.release].",
+    ),
 }
+"""The rules, most telling first."""
 
 
 def judge(image: Image, expectation: Expectation) -> list[Finding]:
@@ -117,7 +179,7 @@ def judge(image: Image, expectation: Expectation) -> list[Finding]:
     found = [*_program(image, expectation, programs)]
     binary = expectation.binary or _the_program(image, programs)
     found += _contents(image, expectation, binary)
-    found += _weight(image, binary)
+    found += _weight(image, binary, expectation)
     found += _configuration(image)
     found += _secrets(image, expectation)
     if binary in programs:
@@ -172,7 +234,7 @@ def _contents(image: Image, expectation: Expectation, binary: str | None) -> Ite
             yield Finding("setuid", f"mode {entry.mode & 0o7777:04o}", path)
         elif entry.kind == "file" and entry.mode & 0o002:
             yield Finding("writable", f"mode {entry.mode & 0o7777:04o}", path)
-        if path == binary or any(re.fullmatch(a, path) for a in expectation.allowed):
+        if path == binary or _is_declared(path, expectation):
             continue
         if _TOOLS.search(path):
             yield Finding("toolchain", "a build tool was added", path)
@@ -184,6 +246,10 @@ def _contents(image: Image, expectation: Expectation, binary: str | None) -> Ite
             yield Finding("unaccounted", "neither the binary nor something it needs", path)
 
 
+def _is_declared(path: str, expectation: Expectation) -> bool:
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in expectation.allowed)
+
+
 def _is_accounted(path: str) -> bool:
     return NEEDS.match(path) is not None or RECORDS.match(path) is not None
 
@@ -193,7 +259,7 @@ def _same_file(image: Image, path: str, binary: str | None) -> bool:
     return binary is not None and resolve(image.files(), path) == binary
 
 
-def _weight(image: Image, binary: str | None) -> Iterator[Finding]:
+def _weight(image: Image, binary: str | None, expectation: Expectation) -> Iterator[Finding]:
     wasted = image.wasted()
     for path, size in sorted(wasted.items()):
         if RECORDS.match(path):
@@ -203,7 +269,12 @@ def _weight(image: Image, binary: str | None) -> Iterator[Finding]:
     if binary is None or binary not in entries:
         return
     total = sum(entry.size for layer in image.layers for entry in layer)
-    needs = sum(e.size for p, e in entries.items() if p != binary and _is_accounted(p))
+    beside = {path: entry for path, entry in entries.items() if path != binary}
+    needs = sum(
+        entry.size
+        for path, entry in beside.items()
+        if _is_accounted(path) or _is_declared(path, expectation)
+    )
     needs += sum(size for path, size in wasted.items() if RECORDS.match(path))
     size = entries[binary].size
     if total - needs > SIZE_RATIO * size:

@@ -39,6 +39,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         target = "run"
         binary = "/app"
         allow = ["runs-as-root"]
+        image-files = ["/app/templates/*"]
         [roles]
         base = "chef"
         [images]
@@ -67,6 +68,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         depends_on={"plan": ("Cargo.lock", "$A")},
         not_claimed={"P2": "no dev container"},
         allowed=("runs-as-root",),
+        image_files=("/app/templates/*",),
     )
 
 

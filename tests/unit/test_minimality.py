@@ -116,9 +116,10 @@ def test_what_a_binary_may_need_is_accounted_for(path: str) -> None:
 
 
 def test_a_declared_file_is_accounted_for() -> None:
-    image = replace(GOOD, layers=((file(BINARY), file("/app/model.bin", size=10)),))
-    assert rules(image) == {"unaccounted"}
-    assert rules(image, replace(EXPECTED, allowed=("/app/.*",))) == set()
+    image = replace(GOOD, layers=((file(BINARY), file("/app/model.bin", size=10**6)),))
+    assert rules(image) == {"unaccounted", "size"}
+    assert rules(image, replace(EXPECTED, allowed=("/app/*",))) == set()
+    assert rules(image, replace(EXPECTED, allowed=("/app/*.txt",))) == {"unaccounted", "size"}
 
 
 def test_a_directory_that_is_hidden_takes_its_files_along() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import dockerfile, subject
+from harness.config import Config
 from harness.errors import ProjectError, UsageError
 from harness.structure import stagegraph
 
@@ -53,6 +54,21 @@ def test_the_ignore_file_of_the_dockerfile_goes_before_that_of_the_project(tmp_p
     own = subject.ignored(replace(described, project=tmp_path, ignore="b\n"))
     assert own is not None
     assert (own.excludes("a"), own.excludes("b")) == (False, True)
+
+
+def test_a_target_that_is_no_stage_is_named_with_those_there_are(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("FROM a AS build\nFROM b\n")
+    said = Config(source="layerproof.toml", target="nosuch")
+    with pytest.raises(UsageError) as caught:
+        subject.load(file, scripts=ROOT / "scripts", config=said)
+    assert str(caught.value).splitlines() == [
+        f"error: no stage called 'nosuch' in {file}",
+        "  --> layerproof.toml",
+        "  expected `target` to be one of: build, 1",
+    ]
+    for there in ("BUILD", "1"):
+        subject.load(file, scripts=ROOT / "scripts", config=replace(said, target=there))
 
 
 def test_what_changes_with_every_commit_is_told_by_its_name() -> None:

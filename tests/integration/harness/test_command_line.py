@@ -51,25 +51,36 @@ def test_a_dockerfile_that_does_not_parse_is_quoted_with_its_line(tmp_path: Path
 def test_an_engine_that_does_not_answer_is_an_error_where_one_is_required() -> None:
     done = pytest_run("--engine", "unix:///nowhere.sock", "--require-engine")
     assert done.status == 4
-    assert "no Docker engine answers at unix:///nowhere.sock" in done.out
+    once = "error: no Docker engine answers at unix:///nowhere.sock\nhint: start Docker"
+    again = "error: no Docker engine answers at unix:///nowhere.sock (in full above)"
+    assert done.out.count(once) == 1
+    assert again in done.out
     assert "Traceback" not in done.out
 
 
-def test_a_project_that_does_not_compile_is_told_apart_from_a_property_that_fails(
-    tmp_path: Path, engine: Engine
+@pytest.mark.parametrize(
+    ("locked", "said", "hint"),
+    [
+        (True, "error: ", "as in [build-args] BIN = 'NAME'"),
+        (False, "Cargo.lock", "`cargo generate-lockfile` makes one"),
+    ],
+)
+def test_a_project_that_does_not_build_is_told_apart_from_a_property_that_fails(
+    locked: bool, said: str, hint: str, tmp_path: Path, engine: Engine
 ) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "main.rs").write_text("fn main( {\n")
     (tmp_path / "Cargo.toml").write_text('[package]\nname = "app"\nversion = "0.1.0"\n')
-    (tmp_path / "Cargo.lock").write_text(
-        'version = 3\n\n[[package]]\nname = "app"\nversion = "0.1.0"\n'
-    )
+    if locked:
+        lock = 'version = 3\n\n[[package]]\nname = "app"\nversion = "0.1.0"\n'
+        (tmp_path / "Cargo.lock").write_text(lock)
     good = ROOT / "fixtures" / "dockerfiles" / "good" / "cache-mount.Dockerfile"
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     done = pytest_run("--project", str(tmp_path), "--dockerfile", str(good), "--engine", engine.url)
     assert done.status == 4, done.out
     assert f"'{tmp_path}' does not build with {good}" in done.out
-    assert "error: " in done.out
+    assert said in done.out
+    assert hint in " ".join(done.out.split())
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
