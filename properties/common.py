@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +30,12 @@ from harness.subject import Subject
 
 WITHIN = 60.0
 """Seconds in which a build has begun, and in which an interrupted one is gone."""
+
+
+ROOM = 8
+"""What a file may hold where there is little room, in the blocks of `ulimit -f` (1,024 bytes)."""
+FITS = ROOM * 1024 - 60
+"""Bytes at random that fit there, be they compressed, and a zip of them does not."""
 
 
 @contextlib.contextmanager
@@ -92,6 +100,21 @@ def structure_findings(under_test: Subject, said: Config) -> tuple[Finding, ...]
         overrides=said.roles,
         allowed=said.allowed,
     )
+
+
+def on_terminal(words: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the command that runs another on a terminal of its own; None where there is none.
+
+    It is util-linux's `script`: elsewhere, one of that name takes other words.
+    """
+    if sys.platform != "linux" or shutil.which("script") is None:
+        return None
+    return ("script", "--quiet", "--return", "--command", shlex.join(words), "/dev/null")
+
+
+def with_little_room(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that runs another in which no file can hold more than ROOM."""
+    return ("bash", "-c", f'ulimit -f {ROOM} && exec "$@"', "bash", *words)
 
 
 def until(holds: Callable[[], bool], *, within: float = WITHIN) -> bool:

@@ -10,14 +10,10 @@ from harness.judging.legacy import Invocation, State, expect
 from harness.judging.report import Row
 from harness.running import other_scripts
 from harness.running.scripted import PACKAGE, ZIP, Promise, Scripted
-from properties.common import same_lines, source_path
+from properties.common import FITS, ROOM, same_lines, source_path, with_little_room
 from properties.legacy_rows import said_rows, zip_rows
 
 MAKEFILE = "Makefile"
-ROOM = 8
-"""What a file may hold, in the blocks of `ulimit -f` (1,024 bytes)."""
-SIZE = ROOM * 1024 - 60
-"""Bytes of what stands for a program: it fits, be it compressed, and a zip of it does not."""
 TEST = b"#[test]\nfn ends_as_it_is_told() {\n    assert!(%s);\n}\n"
 
 
@@ -70,7 +66,7 @@ def judge_package_zip(home: Path, scripts: Scripted, *, judge: Judge) -> None:
         words = ("make", "-f", str(home / MAKEFILE), "package-zip")
     bootstrap, archive = scripts.project / PACKAGE, scripts.project / ZIP
     bootstrap.parent.mkdir(parents=True, exist_ok=True)
-    first, second = os.urandom(SIZE), os.urandom(SIZE)
+    first, second = os.urandom(FITS), os.urandom(FITS)
     bootstrap.write_bytes(first)
     bootstrap.chmod(0o644)
     story = [f"a {PACKAGE} of mode 0644", " ".join(words)]
@@ -82,9 +78,8 @@ def judge_package_zip(home: Path, scripts: Scripted, *, judge: Judge) -> None:
     judge(finding, holds=same_lines(rows), scenario=story, rows=rows, log=seen.log)
     before = archive.read_bytes()
     bootstrap.write_bytes(second)
-    limited = ("bash", "-c", f'ulimit -f {ROOM} && exec "$@"', "bash", *words)
     story += [f"another {PACKAGE}, and files may hold {ROOM} KiB", " ".join(words)]
-    seen = scripts.command(limited)
+    seen = scripts.command(with_little_room(words))
     same = archive.is_file() and archive.read_bytes() == before
     rows = [
         Row("exit status", "not 0", "not 0" if seen.status else "0"),

@@ -8,7 +8,6 @@ import contextlib
 import os
 import shlex
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from harness.running.scripted import (
     scripted,
 )
 from harness.scenario import Bench
-from properties.common import git
+from properties.common import git, on_terminal
 from properties.story import count
 
 pytestmark = pytest.mark.property("P4")
@@ -271,9 +270,9 @@ def judge_commands(dev: Scripted, *, judge: Judge) -> None:
     """Let commands write in the source: it is the caller's, but where the container is root's."""
     words = (str(dev.scripts / DEV_CONTAINER), "exec", "--", "touch")
     calls: dict[str, tuple[str, ...]] = {"src/written": (*words, "src/written")}
-    if sys.platform == "linux" and shutil.which("script") is not None:  # elsewhere it is another
-        typed = shlex.join((*words, "src/typed"))
-        calls["src/typed"] = ("script", "--quiet", "--return", "--command", typed, "/dev/null")
+    typed = on_terminal((*words, "src/typed"))
+    if typed is not None:
+        calls["src/typed"] = typed
     expected = None
     roots_own = any(container.user in ROOT for container in dev.containers())
     for path, call in calls.items():

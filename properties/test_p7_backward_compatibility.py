@@ -21,6 +21,7 @@ from harness.fitting import declared_arguments
 from harness.generated.source_trees import differences, on_host
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import (
+    CLEAN_CHOICE,
     CODEBUILD_FILES,
     DEFAULT_TRIPLE,
     METHODS,
@@ -46,6 +47,7 @@ from harness.subject import Subject
 from properties.common import (
     WITHIN,
     ctrl_c,
+    on_terminal,
     same_lines,
     scripts_in,
     slow_script,
@@ -57,6 +59,7 @@ from properties.environments import (
     judge_build_image,
     judge_late,
     judge_no_cargo,
+    judge_no_room,
     judge_target,
     takes_build_image,
     takes_target,
@@ -69,10 +72,12 @@ from properties.make_targets import (
     judge_targets,
     make,
 )
+from properties.several_binaries import OPTION, judge_several
 from properties.story import count
 
 pytestmark = pytest.mark.property("P7")
 HOST_METHODS = {"local", "native"}
+MENU = "build-deploy.sh"
 TARGETS = ("help", "clean", "package-zip", "deploy-package", "build-docker")
 FREE_WORDS = ("-v", "--verbose")
 WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "-vh")
@@ -156,6 +161,14 @@ def test_what_chance_may_leave_out_is_kept_too(
         judge_calls(calls, scripts, broken=fails, leftovers=not fails, judge=judge)
 
 
+def test_the_menu_does_what_it_always_did(bench: Bench, tally: Tally, judge: Judge) -> None:
+    """Each of its six choices, typed on a terminal."""
+    if not has_menu(bench.subject):
+        pytest.skip("there is no build-deploy.sh with a Makefile beside it, or no terminal")
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        judge_menu(scripts, judge=judge)
+
+
 def test_a_lock_file_that_does_not_fit_is_left_alone(
     bench: Bench, tally: Tally, judge: Judge
 ) -> None:
@@ -188,6 +201,24 @@ def test_make_ends_as_what_it_runs_does(bench: Bench, tally: Tally, judge: Judge
     with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
         judge_targets(scripts, judge=judge)
         judge_make_elsewhere(scripts, judge=judge)
+
+
+def test_a_package_that_cannot_be_made_leaves_the_one_before(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """There is room for the program, and none for the zip of it."""
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        judge_no_room(scripts, judge=judge)
+
+
+def test_of_several_binaries_none_is_silently_left_out(
+    bench: Bench, tally: Tally, judge: Judge
+) -> None:
+    """Where the scripts know several: one is named, or each gets a package."""
+    with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
+        if not scripts.offers(OPTION):
+            pytest.skip(f"these scripts know no {OPTION}")
+        judge_several(scripts, judge=judge)
 
 
 def test_an_image_that_cannot_be_made_is_an_error(bench: Bench, tally: Tally, judge: Judge) -> None:
@@ -234,6 +265,22 @@ def test_an_engine_that_answers_late_is_waited_for(
         if Promise.WAITS_FOR_ENGINE not in scripts.promises:
             pytest.skip("these scripts promise nothing of an engine that answers late")
         judge_late(scripts, judge=judge)
+
+
+def has_menu(subject: Subject) -> bool:
+    """Whether `make build-lambda` opens a menu here."""
+    return (
+        (subject.scripts / MENU).is_file()
+        and (subject.scripts.parent / MAKEFILE).is_file()
+        and on_terminal(()) is not None
+    )
+
+
+def judge_menu(scripts: Scripted, *, judge: Judge) -> None:
+    """Make each choice of the menu in turn that can be made on this machine."""
+    choices = range(1, CLEAN_CHOICE + 1) if host_cargo_works() else (1, 4, 5, CLEAN_CHOICE)
+    calls = [Invocation(target="build-lambda", choice=choice) for choice in choices]
+    judge_calls(calls, scripts, broken=False, leftovers=False, judge=judge)
 
 
 def judge_interrupted(scripts: Scripted, *, judge: Judge) -> None:
@@ -424,12 +471,15 @@ def mark_compiling_stages(scripts: Scripted) -> None:
 
 def invoke(call: Invocation, scripts: Scripted) -> ScriptRun:
     """Make the call in the project's root."""
-    words = (str(scripts.scripts / BUILD_LAMBDA), *call.words)
+    words: tuple[str, ...] = (str(scripts.scripts / BUILD_LAMBDA), *call.words)
     if call.target:
         words = make(call.target, scripts)
+    typed = None
+    if call.choice is not None:
+        words, typed = on_terminal(words) or words, f"{call.choice}\n".encode()
     if call.umask is not None:
         words = ("sh", "-c", f'umask {call.umask:03o}; exec "$@"', "sh", *words)
-    return scripts.command(words, environment=call.environment)
+    return scripts.command(words, environment=call.environment, typed=typed)
 
 
 def sources_of(root: Path) -> Facts:

@@ -28,7 +28,8 @@ class ExitClass(enum.Enum):
 class Invocation:
     """One call: `target` is a make target, or None for `build-lambda.sh` with `words`.
 
-    Without `engine`, there is none in reach. `umask` is what the call is made under.
+    Without `engine`, there is none in reach. `umask` is what the call is made under, `choice` what
+    is typed at the menu of `build-lambda`.
     """
 
     words: tuple[str, ...] = ()
@@ -37,13 +38,15 @@ class Invocation:
     target: str | None = None
     engine: bool = True
     umask: int | None = None
+    choice: int | None = None
 
     def __repr__(self) -> str:
         """Show the call as it would be typed."""
         before = [f"{name}={value!r}" for name, value in self.environment.items() if value]
         call = ["make", self.target] if self.target else ["build-lambda.sh", *self.words]
         under = "" if self.umask is None else f"umask {self.umask:03o}; "
-        return under + " ".join([*before, *call])
+        typed = "" if self.choice is None else f", and {self.choice} at its menu"
+        return under + " ".join([*before, *call]) + typed
 
     @property
     def environment(self) -> dict[str, str | None]:
@@ -94,6 +97,15 @@ _MAKE = {
     "build-local": ("local",),
     "deploy-package": ("--package-only",),
 }
+_MENU = {
+    1: ("docker",),
+    2: ("local",),
+    3: ("native",),
+    4: ("codebuild",),
+    5: ("--validate",),
+}
+CLEAN_CHOICE = 6
+"""What the menu of `build-lambda` offers; the last is no call of the script."""
 
 
 def is_said(words: str, log: str) -> bool:
@@ -107,9 +119,12 @@ def is_said(words: str, log: str) -> bool:
 
 def expect(invocation: Invocation, state: State, *, binary: str) -> Outcome:
     """Return what an invocation is to do to a project in this state."""
-    if invocation.target in {"help", "clean", "package-zip"}:
-        return _expect_target(invocation.target, state)
-    words = _MAKE[invocation.target] if invocation.target else invocation.words
+    target = "clean" if invocation.choice == CLEAN_CHOICE else invocation.target
+    if target in {"help", "clean", "package-zip"}:
+        return _expect_target(target, state)
+    words = invocation.words
+    if target:
+        words = _MAKE[target] if invocation.choice is None else _MENU[invocation.choice]
     for word in words:
         if word in {"-h", "--help"}:
             return Outcome(ExitClass.DONE, HELP_SECTIONS, state)

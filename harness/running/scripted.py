@@ -153,12 +153,15 @@ class Scripted:
         environment: Mapping[str, str | None] | None = None,
         limit: float = SCRIPT_SECONDS,
         by: Path | None = None,
+        typed: bytes | None = None,
     ) -> ScriptRun:
-        """Run any command in the project's root as a user of the scripts would."""
+        """Run any command in the project's root as a user of the scripts would; `typed` is read."""
         env = self._merged(environment)
         if by is not None:
             env["PWD"] = str(by)
-        done = process.run(self._as_caller(argv), limit=limit, cwd=by or self.project, env=env)
+        done = process.run(
+            self._as_caller(argv), limit=limit, cwd=by or self.project, env=env, stdin=typed
+        )
         if done.status != 0:
             self.bench.engine.expect_answer(f"{done.out}{done.err}")
         return _observed(done)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from harness.judging.legacy import Invocation, Program, State, is_ambiguous, is_said
+from harness.judging.legacy import (
+    ExitClass,
+    Invocation,
+    Program,
+    State,
+    expect,
+    is_ambiguous,
+    is_said,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +60,24 @@ def test_a_package_by_a_method_that_did_not_build_last_is_left_open(
 ) -> None:
     state = State(1, built=built)
     assert is_ambiguous(Invocation(words=words), state, binary="app") is ambiguous
+
+
+@pytest.mark.parametrize(
+    ("choice", "built"),
+    [
+        (1, "target/release/app"),
+        (2, "target/x86_64-unknown-linux-gnu/release/app"),
+        (3, "target/release/app"),
+        (4, BUILT.path),
+        (5, BUILT.path),
+        (6, None),
+    ],
+)
+def test_a_choice_of_the_menu_is_a_call_by_another_name(choice: int, built: str | None) -> None:
+    call = Invocation(target="build-lambda", choice=choice)
+    told = expect(call, State(1, built=BUILT, packaged=BUILT), binary="app")
+    assert repr(call) == f"make build-lambda, and {choice} at its menu"
+    assert told.exit is ExitClass.DONE
+    assert (told.state.built and told.state.built.path) == built
+    assert told.codebuild is (choice == 4)
+    assert told.packages is (choice < 4)

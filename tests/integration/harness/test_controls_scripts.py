@@ -25,7 +25,7 @@ from harness.running.container_events import ContainerEvent
 from harness.running.scripted import Promise, Scripted, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan, Step, richest
-from properties import environments, make_targets, records
+from properties import environments, make_targets, records, several_binaries
 from properties import test_p1_layer_caching as p1
 from properties import test_p2_dev_container_persistence as p2
 from properties import test_p3_automatic_lifecycle as p3
@@ -49,6 +49,9 @@ TARGET = "a target that the toolchain lacks is asked for"
 BUILD_IMAGE = "an image is to be built in that nobody has"
 LATE = "the engine answers late"
 NO_CARGO = "the host has no cargo"
+CHOICES = "each choice of the menu is made"
+NO_ROOM = "there is no room for a zip"
+SEVERAL = "there are several binaries"
 """Scenarios that are no moves of a dev container and no calls of the legacy interface."""
 SCENARIOS = {AT_ONCE, APART, NO_CONTAINER, INTERRUPTED, UNKNOWN}
 PROJECT = Blueprint(
@@ -206,6 +209,8 @@ def is_asked(name: str, scripts: Scripted) -> bool:
         TARGET: lambda: environments.takes_target(under_test),
         BUILD_IMAGE: lambda: environments.takes_build_image(under_test),
         NO_CARGO: lambda: environments.without_cargo() is not None,
+        CHOICES: lambda: p7.has_menu(under_test),
+        SEVERAL: lambda: scripts.offers(several_binaries.OPTION),
         LATE: lambda: Promise.WAITS_FOR_ENGINE in scripts.promises,
     }
     return name not in asked or asked[name]()
@@ -220,6 +225,9 @@ OF_P7: dict[str, Callable[..., None]] = {
     BUILD_IMAGE: environments.judge_build_image,
     LATE: environments.judge_late,
     NO_CARGO: environments.judge_no_cargo,
+    CHOICES: p7.judge_menu,
+    NO_ROOM: environments.judge_no_room,
+    SEVERAL: several_binaries.judge_several,
 }
 
 
