@@ -14,7 +14,7 @@ from harness.judging.judge import Judge
 from harness.judging.legacy import is_said, place
 from harness.judging.report import Row
 from harness.running.noting import answering_late
-from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Promise, Scripted
 from harness.subject import Subject
 from properties.common import FITS, ROOM, beside_its_scripts, same_lines, with_little_room
 from properties.legacy_rows import artifacts
@@ -101,7 +101,8 @@ def judge_build_image(scripts: Scripted, *, judge: Judge) -> None:
 
 
 def judge_no_room(scripts: Scripted, *, judge: Judge) -> None:
-    """Package a program, then another for whose zip there is no room: the package stays whole.
+    """Package a program, then another for whose zip there is no room: nothing is half-written, and
+    where that is promised the package is the one before.
 
     Scripts that package nothing but what can be run are not asked.
     """
@@ -114,19 +115,21 @@ def judge_no_room(scripts: Scripted, *, judge: Judge) -> None:
         return
     story.append(f"another program in {program.parent.name}/, build-lambda.sh --package-only")
     before, there = artifacts(scripts.project), _around(scripts.project)
-    program.write_bytes(os.urandom(FITS))
+    third = os.urandom(FITS)
+    program.write_bytes(third)
     seen = scripts.command(with_little_room(words))
     story.append(f"a third one, where files may hold {ROOM} KiB, build-lambda.sh --package-only")
     after = artifacts(scripts.project)
-    left = sorted(_around(scripts.project) - there)
-    rows = [
-        Row("exit status", "not 0", "not 0" if seen.status else "0"),
-        *(
-            Row(str(path), "as before", "as before" if after.get(path) == content else "another")
-            for path, content in before.items()
-        ),
-        Row("left behind", "nothing", ", ".join(left) or "nothing"),
-    ]
+    rows = [Row("exit status", "not 0", "not 0" if seen.status else "0")]
+    if Promise.KEEPS_PACKAGE in scripts.promises:
+        left = sorted(_around(scripts.project) - there)
+        same = {path: after.get(path) == content for path, content in before.items()}
+        rows += [Row(str(p), "as before", "as before" if same[p] else "another") for p in before]
+        rows.append(Row("left behind", "nothing", ", ".join(left) or "nothing"))
+    else:
+        whole = {PACKAGE: {before[PACKAGE], third}, ZIP: {before[ZIP]}}
+        told = {path: "whole" if after.get(path) in whole[path] else "not" for path in whole}
+        rows += [Row(str(path), "whole", told[path]) for path in whole]
     judge(
         "A package that could not be made took the place of the one before, or left parts of it.",
         holds=same_lines(rows),

@@ -39,6 +39,7 @@
 # layerproof: status ends with 0 only where the container is up and current
 # layerproof: an engine that answers late is waited for
 # layerproof: dev, too, packages what it built
+# layerproof: a package that cannot be made leaves the one before as it was
 # layerproof: what cargo kept is compiled anew where it is damaged
 
 set -Eeuo pipefail

@@ -53,6 +53,7 @@ class Promise(enum.Enum):
     STATUS_EXITS = "status ends with 0 only where the container is up and current"
     WAITS_FOR_ENGINE = "an engine that answers late is waited for"
     PACKAGES_DEV = "dev, too, packages what it built"
+    KEEPS_PACKAGE = "a package that cannot be made leaves the one before as it was"
     MENDS_CACHE = "what cargo kept is compiled anew where it is damaged"
 
 

@@ -22,7 +22,7 @@ from harness.judging.report import PropertyViolation
 from harness.model import EditClass, File
 from harness.process import host_cargo_works
 from harness.running.container_events import ContainerEvent
-from harness.running.scripted import Promise, Scripted, scripted
+from harness.running.scripted import BUILD_LAMBDA, DEV_CONTAINER, Promise, Scripted, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan, Step, richest
 from properties import environments, make_targets, records, several_binaries
@@ -289,12 +289,13 @@ def test_scripts_of_another_team_pass(
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One edit of the other team's dev-container.sh, and what the report has to say of it."""
+    """One edit of the other team's scripts, and what the report has to say of it."""
 
     violates: str
     old: str
     new: str
     says: str
+    script: str = DEV_CONTAINER
 
 
 OF_ANOTHER_TEAM = [
@@ -311,6 +312,13 @@ OF_ANOTHER_TEAM = [
         "cargo build --locked --release",
         "`build-lambda.sh dev` failed",
     ),
+    Edit(
+        "P7",
+        "  zip_package\n  echo",
+        "  zip_package || say ERROR 'there is no zip'\n  echo",
+        "A package that could not be made",
+        BUILD_LAMBDA,
+    ),
 ]
 
 
@@ -319,7 +327,7 @@ def test_scripts_of_another_team_fail_the_property_that_they_break(
     edit: Edit, engine: Engine, say: Callable[[str], None], tmp_path: Path
 ) -> None:
     build = shutil.copytree(PLAIN, tmp_path / "build")
-    script = build / "scripts" / "dev-container.sh"
+    script = build / "scripts" / edit.script
     assert script.read_text().count(edit.old) == 1
     script.write_text(script.read_text().replace(edit.old, edit.new))
     with (
