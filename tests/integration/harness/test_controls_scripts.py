@@ -16,7 +16,7 @@ from harness import scenario, subject
 from harness.engine import Engine
 from harness.generated import edits
 from harness.generated.projects import Blueprint, Dependency, Member, render
-from harness.judging.judge import Judge
+from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import Invocation
 from harness.judging.report import PropertyViolation
 from harness.model import EditClass, File
@@ -251,6 +251,23 @@ def test_a_broken_script_fails_the_property_that_it_breaks(
     text = str(caught.value)
     assert text.startswith(records.BY_ID[broken.violates].tag)
     assert broken.says in text
+
+
+def test_an_accident_is_shown_in_a_project_of_its_own(
+    open_bench: Callable[[Regression | None], Bench],
+) -> None:
+    """Seven others were made and mended before it: none of them is needed to see it."""
+    (broken,) = (each for each in BROKEN if each.name == "stale-is-used")
+    bench = open_bench(broken)
+    with pytest.raises(PropertyViolation) as caught:
+        p3.test_each_accident_is_mended_by_the_next_build(bench, Tally(), judge_of("P3", bench))
+    scenario_told = str(caught.value).partition("Scenario:\n")[2].partition("\n\n")[0]
+    assert scenario_told.splitlines() == [
+        "  1. a project without a dev container",
+        "  2. dev build",
+        "  3. the Dockerfile changes",
+        "  4. src/main.rs: answer 1 → 11, dev build",
+    ]
 
 
 @pytest.mark.parametrize("property_id", sorted(CHECKS))
