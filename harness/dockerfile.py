@@ -16,7 +16,7 @@ from typing import Final
 
 from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped]
 
-from harness.errors import DockerfileSyntaxError
+from harness.errors import DockerfileSyntaxError, UsageError
 from harness.model import Declaration, Dockerfile, Instruction, Stage
 from harness.parsing import acceptance, instructions, lexer
 from harness.parsing.instructions import InstructionError
@@ -60,6 +60,26 @@ def parse(text: str, *, path: str = "Dockerfile") -> Dockerfile:
         stages=stages,
         declarations=_declarations(lexed, stages, path),
     )
+
+
+def target(parsed: Dockerfile, name: str | None, *, where: str | None = None) -> Stage:
+    """Return the stage that `--target` names, the last one for None; a number is no name.
+
+    `where` says who named it. Raises UsageError. Source: BuildKit's `findStateByName`.
+    """
+    if not parsed.stages:
+        raise UsageError("the Dockerfile has no FROM", where=parsed.path)
+    if name is None:
+        return parsed.stages[-1]
+    found = parsed.stage(name)
+    if found is None or found.name != name.lower():
+        known = [stage.name for stage in parsed.stages if stage.name]
+        raise UsageError(
+            f"there is no stage {name!r} in {parsed.path}",
+            where=where,
+            context=[f"stages: {', '.join(known) or 'none has a name'}"],
+        )
+    return found
 
 
 def trigger_of(instruction: Instruction, *, path: str = "Dockerfile", escape: str) -> Instruction:

@@ -238,9 +238,9 @@ class Workspace:
     def build_base(self, *, state: int) -> str | None:
         """Build the base stage by itself and return its image; None where none is set apart."""
         stage = foundation.base_stage(self.bench.subject.dockerfile, self.bench.subject.roles)
-        if stage is None:
+        if stage is None or stage.name is None:
             return None
-        return self.build(state=state, target=stage.name or str(stage.index)).image_id
+        return self.build(state=state, target=stage.name).image_id
 
     def run(
         self, image_id: str, *command: str, environment: Mapping[str, str] | None = None

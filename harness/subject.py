@@ -75,7 +75,7 @@ def load(
         )
     ignore = path.with_name(f"{path.name}.dockerignore")
     read = dockerfile.load(path)
-    expect_target(read, config)
+    dockerfile.target(read, config.target, where=config.source)
     judged = exported.with_runtime(read, target=config.target, binary=config.binary)
     described = describe(
         judged,
@@ -103,18 +103,6 @@ def load(
         program=program,
         image_files=config.image_files,
         shape=shape,
-    )
-
-
-def expect_target(parsed: Dockerfile, config: Config) -> None:
-    """Raise UsageError where the configuration names a stage to build that is not there."""
-    if config.target is None or parsed.stage(config.target) is not None:
-        return
-    stages = ", ".join(stage.name or str(stage.index) for stage in parsed.stages)
-    raise UsageError(
-        f"no stage called {config.target!r} in {parsed.path}",
-        where=config.source,
-        context=(f"expected `target` to be one of: {stages}",),
     )
 
 

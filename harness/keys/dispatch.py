@@ -84,7 +84,9 @@ class _Planner:
         self.states: dict[int, StageState] = {}
 
     def plan(self) -> Plan:
-        for index in sorted(self._reached(self._target())):
+        for index in sorted(
+            self._reached(parsing.target(self.dockerfile, self.options.target).index)
+        ):
             self.states[index] = self._dispatch(self.stages[index])
         return self.builder.finish(
             self.states,
@@ -149,20 +151,6 @@ class _Planner:
                 self.extra_states += 1
             else:
                 resolved.reads.add(stage.index)
-
-    def _target(self) -> int:
-        if not self.dockerfile.stages:
-            raise UsageError("the Dockerfile has no FROM", where=self.dockerfile.path)
-        if self.options.target is None:
-            return len(self.dockerfile.stages) - 1
-        found = self.dockerfile.stage(self.options.target)
-        if found is None or (found.name != self.options.target.lower()):
-            known = [stage.name for stage in self.dockerfile.stages if stage.name]
-            raise UsageError(
-                f"there is no stage {self.options.target!r} in {self.dockerfile.path}",
-                context=[f"stages: {', '.join(known) or 'none has a name'}"],
-            )
-        return found.index
 
     def _reached(self, target: int) -> set[int]:
         reached: set[int] = set()

@@ -63,12 +63,11 @@ def test_a_target_that_is_no_stage_is_named_with_those_there_are(tmp_path: Path)
     with pytest.raises(UsageError) as caught:
         subject.load(file, scripts=ROOT / "scripts", config=said)
     assert str(caught.value).splitlines() == [
-        f"error: no stage called 'nosuch' in {file}",
+        f"error: there is no stage 'nosuch' in {file}",
         "  --> layerproof.toml",
-        "  expected `target` to be one of: build, 1",
+        "  stages: build",
     ]
-    for there in ("BUILD", "1"):
-        subject.load(file, scripts=ROOT / "scripts", config=replace(said, target=there))
+    subject.load(file, scripts=ROOT / "scripts", config=replace(said, target="BUILD"))
 
 
 def test_what_changes_with_every_commit_is_told_by_its_name() -> None:
