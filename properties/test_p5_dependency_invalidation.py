@@ -24,7 +24,7 @@ from harness.judging.foundation import (
     worked,
 )
 from harness.judging.judge import Judge, Tally
-from harness.judging.report import Row
+from harness.judging.report import PropertyViolation, Row
 from harness.model import BuildObservation, EditClass
 from harness.running.scripted import PACKAGE, Promise, Scripted
 from harness.scenario import DID_NOT_RUN, Bench, Workspace
@@ -108,14 +108,21 @@ def test_each_file_that_counts_is_seen_whatever_its_date(
     project_bench: Bench, subject: Subject, tally: Tally, judge: Judge
 ) -> None:
     """Program, library and build script in turn, each as old as a restored file; then all back,
-    and a README, the lock file and the toolchain file by themselves.
+    and a README, the lock file and the toolchain file by themselves. What is found is shown in a
+    project of its own.
     """
     start = checkout_of(subject) or richest(subject.shape, subject.binary)
     plan = each_file_in_turn(start)
     with tally.scenario(), project_bench.workspace(tree_of(start), isolated=True) as workspace:
-        judge_plan(plan, workspace, judge=judge)
-        judge_library(start, workspace, judge=judge)
-        judge_error(start, workspace, judge=judge)
+        found = broken_step(plan, workspace, judge=judge)
+        if found is None:
+            judge_library(start, workspace, judge=judge)
+            judge_error(start, workspace, judge=judge)
+            return
+    alone, violation = found
+    with tally.scenario(), project_bench.workspace(tree_of(alone.start), isolated=True) as again:
+        judge_plan(alone, again, judge=judge)
+    raise violation
 
 
 def test_no_file_that_counts_is_kept_from_the_build(
@@ -238,6 +245,19 @@ def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:
         hint="Let the status of cargo be that of the RUN: no pipe without `set -o pipefail`, no "
         "`|| true`, and nothing copied from target/ that this build did not make.",
     )
+
+
+def broken_step(
+    plan: Plan[State], workspace: Workspace, *, judge: Judge
+) -> tuple[Plan[State], PropertyViolation] | None:
+    """Judge a plan; return the first of its steps that breaks it, as a plan of its own, and how."""
+    try:
+        judge_plan(plan, workspace, judge=judge)
+    except PropertyViolation as violation:
+        number = len(workspace.observations) - 1
+        before = plan.steps[number - 2].after if number > 1 else plan.start
+        return Plan(before, plan.steps[max(number - 1, 0) : number]), violation
+    return None
 
 
 def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None:

@@ -16,7 +16,7 @@ from harness import scenario, subject
 from harness.engine import Engine
 from harness.generated import edits
 from harness.generated.projects import Blueprint, Dependency, Member, render
-from harness.judging.judge import Judge
+from harness.judging.judge import Judge, Tally
 from harness.judging.report import PropertyViolation
 from harness.model import EditClass
 from harness.scenario import Workspace
@@ -152,9 +152,18 @@ def test_a_build_script_that_is_restored_and_not_touched_is_stale(
         tmp_path / "Dockerfile",
         ("find . -path ./target -prune -o -name '*.rs'", "find src -name '*.rs'"),
     )
-    with pytest.raises(PropertyViolation, match=r"build\.rs: passes 1 → 2") as caught:
-        restored(path, engine, say)
-    assert "The image's program is not that of the current source." in str(caught.value)
+    loaded = subject.load(path, scripts=FIXTURES)
+    loaded = replace(loaded, options=replace(loaded.options, network="none"))
+    judge = judge_of(path, "P5")
+    with (
+        scenario.prepare(engine, loaded, say=say) as bench,
+        pytest.raises(PropertyViolation) as caught,
+    ):
+        p5.test_each_file_that_counts_is_seen_whatever_its_date(bench, loaded, Tally(), judge)
+    text = str(caught.value)
+    assert "The image's program is not that of the current source." in text
+    edit = "<build.rs: passes 1 → 2, with an old modification time>"
+    assert f"edits: [{edit}])\n  2. {edit}, build and run\n\n" in text  # no other edit beside it
 
 
 def edited(path: Path, into: Path, *replaced: tuple[str, str]) -> Path:
