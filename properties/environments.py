@@ -11,14 +11,13 @@ from harness import subject as subjects
 from harness.fitting import declared_arguments
 from harness.judging import elf
 from harness.judging.judge import Judge
-from harness.judging.legacy import is_said, place
+from harness.judging.legacy import is_said
 from harness.judging.report import Row
 from harness.running.noting import answering_late
-from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Promise, Scripted
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
 from harness.subject import Subject
-from properties.common import FITS, ROOM, beside_its_scripts, same_lines, with_little_room
+from properties.common import beside_its_scripts, same_lines
 from properties.legacy_rows import artifacts
-from properties.story import expect_script
 
 STATIC_TRIPLE = "x86_64-unknown-linux-musl"
 TARGET_ARGUMENTS = {"TARGET", "TARGET_ARCH", "TARGET_TRIPLE", "TRIPLE", "RUST_TARGET"}
@@ -98,52 +97,6 @@ def judge_build_image(scripts: Scripted, *, judge: Judge) -> None:
         log=seen.log,
         hint="Give DOCKER_IMAGE to the build, as the ARG that its FROM line names.",
     )
-
-
-def judge_no_room(scripts: Scripted, *, judge: Judge) -> None:
-    """Package a program, then another for whose zip there is no room: nothing is half-written, and
-    where that is promised the package is the one before.
-
-    Scripts that package nothing but what can be run are not asked.
-    """
-    story = ["build-lambda.sh docker"]
-    expect_script(scripts, ("docker",), story, judge)
-    program = scripts.project / place("docker", None, binary=scripts.bench.subject.binary)
-    words = (str(scripts.scripts / BUILD_LAMBDA), "--package-only")
-    program.write_bytes(os.urandom(FITS))
-    if scripts.command(words).status != 0:
-        return
-    story.append(f"another program in {program.parent.name}/, build-lambda.sh --package-only")
-    before, there = artifacts(scripts.project), _around(scripts.project)
-    third = os.urandom(FITS)
-    program.write_bytes(third)
-    seen = scripts.command(with_little_room(words))
-    story.append(f"a third one, where files may hold {ROOM} KiB, build-lambda.sh --package-only")
-    after = artifacts(scripts.project)
-    rows = [Row("exit status", "not 0", "not 0" if seen.status else "0")]
-    if Promise.KEEPS_PACKAGE in scripts.promises:
-        left = sorted(_around(scripts.project) - there)
-        same = {path: after.get(path) == content for path, content in before.items()}
-        rows += [Row(str(p), "as before", "as before" if same[p] else "another") for p in before]
-        rows.append(Row("left behind", "nothing", ", ".join(left) or "nothing"))
-    else:
-        whole = {PACKAGE: {before[PACKAGE], third}, ZIP: {before[ZIP]}}
-        told = {path: "whole" if after.get(path) in whole[path] else "not" for path in whole}
-        rows += [Row(str(path), "whole", told[path]) for path in whole]
-    judge(
-        "A package that could not be made took the place of the one before, or left parts of it.",
-        holds=same_lines(rows),
-        scenario=story,
-        rows=rows,
-        log=seen.log,
-        hint="Make bootstrap and zip beside, and move both into place once both are whole.",
-    )
-
-
-def _around(project: Path) -> set[str]:
-    """Return the paths of what lies in the project's root and beside the package."""
-    found = (*project.iterdir(), *(project / PACKAGE).parent.rglob("*"))
-    return {str(path.relative_to(project)) for path in found}
 
 
 def judge_late(scripts: Scripted, *, judge: Judge) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from harness.generated.source_trees import differences, on_host
 from harness.judging.legacy import CODEBUILD_FILES, ExitClass, Invocation, Outcome, Program, is_said
 from harness.judging.report import Row
-from harness.running.scripted import PACKAGE, ZIP, ScriptRun
+from harness.running.scripted import OUTPUTS, PACKAGE, ZIP, ScriptRun
 
 WITNESS = "compiled-by-the-dockerfile-under-test"
 """What a program holds that the Dockerfile under test compiled."""
+Facts = Mapping[str, tuple[object, ...]]
+"""What is known of each file of a tree, by path."""
 UNIX = 3
 """The system by which a zip says that it keeps modes (APPNOTE.TXT, 4.4.2.2)."""
 JUST_NOW = 3600
@@ -108,3 +112,14 @@ def holds(content: bytes, text: str, *, wanted: bool) -> Row:
         "yes" if wanted else "no",
         "yes" if text.encode() in content else "no",
     )
+
+
+def sources_of(root: Path) -> Facts:
+    """Return everything in the project but what an invocation may write."""
+    return on_host(root, skip=(*OUTPUTS, str(ZIP), *CODEBUILD_FILES))
+
+
+def source_rows(before: Facts, after: Facts) -> list[Row]:
+    """Expect each file of the source as it was; what has come to it is not judged here."""
+    still = {path: facts for path, facts in after.items() if path in before}
+    return [Row(*words) for words in differences(before, still)]

@@ -4,13 +4,11 @@ before, with the same exit class and artifacts, and the optimised build did the 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import secrets
-import signal
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,11 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.fitting import declared_arguments
-from harness.generated.source_trees import differences, on_host
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import (
     CLEAN_CHOICE,
-    CODEBUILD_FILES,
     DEFAULT_TRIPLE,
     METHODS,
     Invocation,
@@ -30,7 +26,6 @@ from harness.judging.legacy import (
     expect,
     is_ambiguous,
 )
-from harness.judging.report import Row
 from harness.model import Entry, File
 from harness.process import host_cargo_works
 from harness.running.scripted import (
@@ -45,27 +40,37 @@ from harness.scenario import Bench
 from harness.strategies import plainest
 from harness.subject import Subject
 from properties.common import (
-    WITHIN,
-    ctrl_c,
     on_terminal,
     same_lines,
     scripts_in,
-    slow_script,
     source_path,
-    until,
     with_feature,
 )
 from properties.environments import (
     judge_build_image,
     judge_late,
     judge_no_cargo,
-    judge_no_room,
     judge_target,
     takes_build_image,
     takes_target,
     without_cargo,
 )
-from properties.legacy_rows import WITNESS, artifact_rows, artifacts, exit_row, said_rows
+from properties.failed_calls import (
+    EARLIER,
+    judge_interrupted,
+    judge_lock,
+    judge_no_image,
+    judge_no_room,
+)
+from properties.legacy_rows import (
+    WITNESS,
+    artifact_rows,
+    artifacts,
+    exit_row,
+    said_rows,
+    source_rows,
+    sources_of,
+)
 from properties.make_targets import (
     MAKEFILE,
     judge_make_elsewhere,
@@ -82,14 +87,7 @@ TARGETS = ("help", "clean", "package-zip", "deploy-package", "build-docker")
 FREE_WORDS = ("-v", "--verbose")
 WRONG_WORDS = ("bogus", "--bogus", "-x", "Docker", "docker2", "", "--release", "-vh")
 
-Facts = Mapping[str, tuple[object, ...]]
 FIRST_ANSWER = 999
-LONG = 120
-"""Seconds that a build takes which is interrupted."""
-EARLIER = b'"0.1.0"', b'"0.0.9"'
-"""What makes a lock file that of an earlier version of the package."""
-A_MOMENT = 10.0
-"""Seconds that a program may take to end when it is told to."""
 PRIVATE = 0o077
 """An umask that leaves others nothing."""
 LONG_AGO = 1_000_000_000
@@ -283,88 +281,6 @@ def judge_menu(scripts: Scripted, *, judge: Judge) -> None:
     judge_calls(calls, scripts, broken=False, leftovers=False, judge=judge)
 
 
-def judge_interrupted(scripts: Scripted, *, judge: Judge) -> None:
-    """Package; then interrupt a build by the host's cargo that takes long.
-
-    The lock file is an earlier version's, where the scripts build with one: cargo writes it anew.
-    """
-    lock = scripts.project / "Cargo.lock"
-    fitting = lock.read_bytes()
-    lock.write_bytes(fitting.replace(*EARLIER))
-    story = ["build-lambda.sh native, with the lock file of an earlier version"]
-    first = scripts.run(BUILD_LAMBDA, "native")
-    if first.status != 0:
-        lock.write_bytes(fitting)
-        story = ["build-lambda.sh native"]
-        first = scripts.run(BUILD_LAMBDA, "native")
-    judge("It failed.", holds=first.status == 0, scenario=story, log=first.log)
-    before, locked = artifacts(scripts.project), lock.read_bytes()
-    script = Path(source_path(scripts.bench.subject)).parents[1] / "build.rs"
-    (scripts.project / script).write_bytes(slow_script(LONG).content)
-    story.append(f"{script} takes long, build-lambda.sh native, interrupted")
-    with scripts.beside(BUILD_LAMBDA, "native") as running:
-        begun = until(lambda: running.ended or bool(running_in(scripts.project)))
-        begun = begun and not running.ended
-        running.signal(ctrl_c())
-        until(lambda: running.ended)
-        gone = until(lambda: not running_in(scripts.project), within=A_MOMENT)
-        for pid in running_in(scripts.project):  # it holds the script's output open
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        end = running.wait(limit=WITHIN)
-    same = artifacts(scripts.project) == before
-    rows = [
-        Row("the build script ran", "True", str(begun)),
-        Row("exit status", "not 0", "not 0" if end.status else "0"),
-        Row("programs of the project that still run", "none", "none" if gone else "some"),
-        Row("package", "as it was", "as it was" if same else "another, or none"),
-        Row("Cargo.lock", "as it was", "as it was" if lock.read_bytes() == locked else "another"),
-    ]
-    judge(
-        "A build was interrupted, and left something behind.",
-        holds=same_lines(rows),
-        scenario=story,
-        rows=rows,
-        log=f"{end.out}{end.err}",
-    )
-
-
-def judge_no_image(scripts: Scripted, *, judge: Judge) -> None:
-    """Ask for an image under a name that no image can have."""
-    seen = scripts.run(BUILD_LAMBDA, "--image", "layerproof/no such name", "prod")
-    judge(
-        "There is no image, and yet all is said to be well.",
-        holds=seen.status != 0,
-        scenario=["build-lambda.sh --image 'layerproof/no such name' prod"],
-        rows=[Row("exit status", "not 0", "0" if seen.status == 0 else "not 0")],
-        log=seen.log,
-    )
-
-
-def running_in(folder: Path) -> list[int]:
-    """Return the processes whose program lies in a folder (Linux; elsewhere none is seen)."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "exe").readlink().is_relative_to(folder.resolve()):
-                found.append(int(process.name))
-    return found
-
-
-def judge_lock(method: str, scripts: Scripted, *, judge: Judge) -> None:
-    """Build a project that does not compile, by that method: it fails, and changes no source."""
-    before = sources_of(scripts.project)
-    seen = scripts.run(BUILD_LAMBDA, method)
-    rows = source_rows(before, sources_of(scripts.project))
-    judge(
-        "The build changed the source.",
-        holds=seen.status != 0 and not rows,
-        scenario=["a project that does not compile, its lock file of an earlier version", method],
-        rows=[Row("exit status", "not 0", "not 0" if seen.status else "0"), *rows],
-        log=seen.log,
-    )
-
-
 def flags_for(subject: Subject) -> list[str]:
     """Return values of CARGO_FLAGS to try: none where the Dockerfile has no way to take them."""
     takes = "CARGO_FLAGS" in declared_arguments(subject.dockerfile)
@@ -480,14 +396,3 @@ def invoke(call: Invocation, scripts: Scripted) -> ScriptRun:
     if call.umask is not None:
         words = ("sh", "-c", f'umask {call.umask:03o}; exec "$@"', "sh", *words)
     return scripts.command(words, environment=call.environment, typed=typed)
-
-
-def sources_of(root: Path) -> Facts:
-    """Return everything in the project but what an invocation may write."""
-    return on_host(root, skip=(*OUTPUTS, str(ZIP), *CODEBUILD_FILES))
-
-
-def source_rows(before: Facts, after: Facts) -> list[Row]:
-    """Expect each file of the source as it was; what has come to it is not judged here."""
-    still = {path: facts for path, facts in after.items() if path in before}
-    return [Row(*words) for words in differences(before, still)]

@@ -25,7 +25,7 @@ from harness.running.container_events import ContainerEvent
 from harness.running.scripted import BUILD_LAMBDA, DEV_CONTAINER, Promise, Scripted, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan, Step, richest
-from properties import environments, make_targets, records, several_binaries
+from properties import environments, failed_calls, make_targets, records, several_binaries
 from properties import test_p1_layer_caching as p1
 from properties import test_p2_dev_container_persistence as p2
 from properties import test_p3_automatic_lifecycle as p3
@@ -217,16 +217,16 @@ def is_asked(name: str, scripts: Scripted) -> bool:
 
 
 OF_P7: dict[str, Callable[..., None]] = {
-    INTERRUPTED: p7.judge_interrupted,
+    INTERRUPTED: failed_calls.judge_interrupted,
     TARGETS: make_targets.judge_targets,
     ELSEWHERE: make_targets.judge_make_elsewhere,
-    IMAGE: p7.judge_no_image,
+    IMAGE: failed_calls.judge_no_image,
     TARGET: environments.judge_target,
     BUILD_IMAGE: environments.judge_build_image,
     LATE: environments.judge_late,
     NO_CARGO: environments.judge_no_cargo,
     CHOICES: p7.judge_menu,
-    NO_ROOM: environments.judge_no_room,
+    NO_ROOM: failed_calls.judge_no_room,
     SEVERAL: several_binaries.judge_several,
 }
 
