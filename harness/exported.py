@@ -50,7 +50,8 @@ def _program(exporting: list[Instruction]) -> str:
     placed = [
         path
         for copy in exporting
-        if copy.keyword == "COPY" and not instructions.transfer_of(copy).sources[0].endswith("/")
+        if copy.keyword == "COPY"
+        and not any(source.endswith("/") for source in instructions.transfer_of(copy).sources)
         for path in fitting.destinations(copy)
     ]
     names = {posixpath.normpath(posixpath.join("/", path)) for path in placed}

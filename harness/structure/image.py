@@ -164,8 +164,9 @@ def _deleted_later(facts: Facts) -> Found:
     placed: list[str] = []
     for step in facts.shipping:
         if step.instruction.keyword in ("COPY", "ADD") and step.destination:
-            name = PurePosixPath(instructions.transfer_of(step.instruction).sources[-1:][0]).name
-            placed += [step.destination, posixpath.join(step.destination, name)]
+            sources = instructions.transfer_of(step.instruction).sources
+            names = [PurePosixPath(source).name for source in sources]
+            placed += [step.destination, *(posixpath.join(step.destination, n) for n in names)]
         for command in step.commands:
             if command.program == "rm":
                 for word in command.words[1:]:
