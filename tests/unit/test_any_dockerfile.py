@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import event, given, settings
@@ -24,14 +25,19 @@ WRITTEN = [
 FILES = {"Cargo.toml": File(b"[package]\n"), "Cargo.lock": File(b""), "src/main.rs": File(b"1")}
 BEFORE, AFTER = of_tree(FILES), of_tree({**FILES, "src/main.rs": File(b"2")})
 """A build context, and what it is after an edit."""
-STEPS = sorted(
-    {
-        "\n".join(parsed.text.splitlines()[i.line - 1 : i.end_line])
-        for parsed in map(dockerfile.load, WRITTEN)
-        for stage in parsed.stages
-        for i in stage.instructions
-    }
-)
+
+
+def pieces(parsed: Dockerfile) -> list[str]:
+    """Return the text cut before each instruction, here-documents and comments with it."""
+    lines = parsed.text.splitlines()
+    begins = [i.line for i in parsed.global_args]
+    for stage in parsed.stages:
+        begins += [stage.line, *(i.line for i in stage.instructions)]
+    return ["\n".join(lines[a - 1 : b - 1]) for a, b in pairwise([*begins, len(lines) + 1])]
+
+
+PIECES = [pieces(dockerfile.load(path)) for path in WRITTEN]
+STEPS = sorted({piece for text in PIECES for piece in text})
 """Every instruction that stands in a Dockerfile of ours."""
 ODD = (
     "COPY <<EOF /etc/passwd\nroot:x:0:0::/:/bin/sh\nEOF",
@@ -57,7 +63,6 @@ ODD = (
     "ENTRYPOINT exec /app",
     "CMD []",
     'CMD [""]',
-    "USER",
     "USER $NOBODY",
     "WORKDIR $A/b",
     "ARG A B=1 C",
@@ -83,11 +88,10 @@ ODD = (
 @st.composite
 def texts(draw: st.DrawFn) -> str:
     """Draw the text of one of our Dockerfiles with some of its instructions gone, others added."""
-    text = draw(st.sampled_from(WRITTEN)).read_text().splitlines()
+    text = list(draw(st.sampled_from(PIECES)))
     for _ in range(draw(st.integers(1, 5))):
         at = draw(st.integers(0, len(text)))
-        added = draw(st.sampled_from(ODD) | st.sampled_from(STEPS)).splitlines()
-        text[at : at + draw(st.integers(0, 2))] = added
+        text[at : at + draw(st.integers(0, 2))] = [draw(st.sampled_from(ODD + tuple(STEPS)))]
     return "\n".join(text) + "\n"
 
 
