@@ -1,21 +1,63 @@
-"""What the scripts ask of a Dockerfile: a stage `base` to compile in, a stage `package` to export.
+"""What the scripts ask of a Dockerfile: a stage `base` to compile in, a stage `package` to export,
+and no argument that they know nothing of.
 
 A Dockerfile of another design calls its stages otherwise, or has no package to export. It gets the
-two as further stages, so that its builds can be driven by the scripts as they are. Pure.
+two as further stages, and its arguments a default, so that its builds can be driven by the scripts
+as they are. Pure, but for the paths that are compared.
 """
 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
+from pathlib import Path
 
 from harness import subject as subjects
 from harness.fitting import destinations
 from harness.judging import foundation
 from harness.model import Dockerfile, Stage
+from harness.parsing.instructions import assignments
 from harness.structure import stagegraph
 from harness.subject import Subject
 
 BASE, PACKAGE = "base", "package"
+
+
+def fitted(parsed: Dockerfile, under_test: Subject) -> str:
+    """Return the text of a Dockerfile as the scripts can build it: its own where that will do."""
+    text = parsed.text
+    if not beside_its_scripts(under_test):
+        text = _with_defaults(parsed, under_test.options.build_args)
+    added = missing_stages(parsed, under_test)
+    return f"{text}\n{added}" if added else text
+
+
+def beside_its_scripts(under_test: Subject) -> bool:
+    """Whether the Dockerfile and the scripts under test are of one build: they were made to fit."""
+    return Path(under_test.dockerfile.path).resolve().parent == under_test.scripts.parent
+
+
+def _with_defaults(parsed: Dockerfile, arguments: Mapping[str, str]) -> str:
+    """Return the text with a default for each ARG that has none and whose value is known."""
+    lines = parsed.text.splitlines(keepends=True)
+    there = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "ARG"]
+    for instruction in (*parsed.global_args, *there):
+        pairs = assignments(instruction, escape=parsed.escape)
+        known = {
+            name: _quoted(arguments[name])
+            for name, value in pairs
+            if name in arguments and value is None
+        }
+        if known and instruction.line == instruction.end_line:
+            filled = [(name, known.get(name, value)) for name, value in pairs]
+            words = (name if value is None else f"{name}={value}" for name, value in filled)
+            lines[instruction.line - 1] = f"ARG {' '.join(words)}\n"
+    return "".join(lines)
+
+
+def _quoted(value: str) -> str:
+    """Return a value as an ARG takes it literally: in single quotes nothing is expanded."""
+    return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
 def missing_stages(parsed: Dockerfile, under_test: Subject) -> str:

@@ -73,11 +73,6 @@ def with_feature(start: Blueprint) -> dict[str, Entry]:
     return tree
 
 
-def beside_its_scripts(subject: Subject) -> bool:
-    """Whether the Dockerfile and the scripts under test are of one build: they were made to fit."""
-    return Path(subject.dockerfile.path).resolve().parent == subject.scripts.parent
-
-
 def source_path(subject: Subject) -> str:
     """Return where the program's main.rs lies in the plainest project."""
     start = plainest(subject.shape, subject.binary)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import subject as subjects
 from harness.fitting import declared_arguments
+from harness.for_scripts import beside_its_scripts
 from harness.judging import elf
 from harness.judging.judge import Judge
 from harness.judging.legacy import is_said
@@ -16,7 +17,7 @@ from harness.judging.report import Row
 from harness.running.noting import answering_late
 from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
 from harness.subject import Subject
-from properties.common import beside_its_scripts, same_lines
+from properties.common import same_lines
 from properties.legacy_rows import artifacts
 
 STATIC_TRIPLE = "x86_64-unknown-linux-musl"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.for_scripts import beside_its_scripts
 from harness.generated import edits, trees
 from harness.generated.projects import Blueprint, render
 from harness.judging.foundation import among, base_stage, dependencies, foundation, worked
@@ -33,7 +34,7 @@ from harness.strategies import (
     tree_of,
 )
 from harness.subject import Subject
-from properties.common import beside_its_scripts, git, scripts_in
+from properties.common import git, scripts_in
 from properties.story import (
     any_plan,
     count,

@@ -102,9 +102,7 @@ class Scripted:
         self.bench = workspace.bench
         self.project = workspace.context
         parsed = dockerfile.parse(workspace.dockerfile.read_text(), path=str(workspace.dockerfile))
-        added = for_scripts.missing_stages(parsed, self.bench.subject)
-        if added:
-            workspace.dockerfile.write_text(f"{parsed.text}\n{added}")
+        workspace.dockerfile.write_text(for_scripts.fitted(parsed, self.bench.subject))
         self.scripts = self.bench.subject.scripts
         self.are_ours = self.scripts == SCRIPTS
         self.promises = promised(self.scripts)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import dockerfile, subject
-from harness.for_scripts import missing_stages
+from harness.for_scripts import fitted, missing_stages
+from harness.parsing.instructions import assignments
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures" / "dockerfiles"
@@ -61,3 +62,25 @@ def test_of_a_program_that_cannot_be_told_no_package_is_made() -> None:
     text = "FROM rust AS base\nRUN cargo build\nENTRYPOINT run me\n"
     assert added(text) == ""
     assert "COPY --from=base /opt/run /bootstrap\n" in added(text, program="/opt/run")
+
+
+def test_an_argument_of_another_design_has_the_value_that_is_known_of_it(tmp_path: Path) -> None:
+    """The scripts beside a Dockerfile give what it asks for; those of another build cannot."""
+    text = (
+        'ARG TAG\nFROM rust:$TAG\nARG BIN ONE="1 2" OTHER\nARG BIN=x\nRUN cargo build --bin $BIN\n'
+    )
+    file = tmp_path / "Dockerfile"
+    file.write_text(text)
+    arguments = {"BIN": "it's", "TAG": "1.85", "ONE": "3"}
+    parsed = dockerfile.load(file)
+    described = subject.describe(parsed, scripts=ROOT / "scripts")
+    under_test = replace(described, options=replace(described.options, build_args=arguments))
+    filled = fitted(parsed, under_test)
+    assert filled.startswith(
+        "ARG TAG='1.85'\nFROM rust:$TAG\nARG BIN='it'\"'\"'s' ONE=\"1 2\" OTHER\nARG BIN=x\nRUN"
+    )
+    assert dict(assignments(dockerfile.parse(filled).global_args[0], escape="\\")) == {
+        "TAG": "'1.85'"
+    }
+    beside = replace(under_test, scripts=tmp_path / "scripts")
+    assert fitted(parsed, beside).startswith(text)
