@@ -54,11 +54,13 @@ _NO_MEMBERS = frozenset(
 )
 """Folders that are copied whole and hold no members of a workspace."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
+_CARGO_CONFIGURATION = ".cargo/config.toml"
+_PATTERN_IN_CARGO = re.compile(r"\.cargo/[^/]*[*?\[]")
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _ANOTHER_CRATE = b'[package]\nname = "another"\nversion = "0.1.0"\nedition = "2021"\n'
 _CONTENTS = {
     ".cargo/config": b"# nothing is set\n",
-    ".cargo/config.toml": b"# nothing is set\n",
+    _CARGO_CONFIGURATION: b"# nothing is set\n",
     "build.rs": b"fn main() {}\n",
     "rust-toolchain": b'[toolchain]\nprofile = "minimal"\n',
     "rust-toolchain.toml": b'[toolchain]\nprofile = "minimal"\n',
@@ -231,7 +233,9 @@ def required(parsed: Dockerfile) -> Tree:
     members = listed_members(parsed)
     for source in _context_sources(parsed):
         path = posixpath.normpath(f"/{source}").lstrip("/")
-        if not path or path in _ALWAYS or re.search(r"[*?\[$]|://", source) or "<<" in source:
+        if _PATTERN_IN_CARGO.match(path):  # the folder that it is matched in has to be there
+            path = _CARGO_CONFIGURATION
+        elif not path or path in _ALWAYS or re.search(r"[*?\[$]|://", source) or "<<" in source:
             continue
         folder, _, name = path.rpartition("/")
         if name == "Cargo.toml":
@@ -241,7 +245,7 @@ def required(parsed: Dockerfile) -> Tree:
         elif path in _CONTENTS:
             found[path] = File(_CONTENTS[path])
         elif name == ".cargo":
-            found[f"{path}/config.toml"] = File(_CONTENTS[".cargo/config.toml"])
+            found[_CARGO_CONFIGURATION] = File(_CONTENTS[_CARGO_CONFIGURATION])
         elif source.endswith("/") or "." not in name.lstrip("."):
             found[f"{path}/.keep"] = File(b"")
         else:

@@ -20,6 +20,9 @@ _FETCHING_CALLS = {
     ("git", "clone"),
     ("pip", "install"),
 }
+_RUSTUP_COMES = re.compile(
+    r"rustup-init|sh\.rustup\.rs|(command -v|which|type) rustup|install\b.*rustup"
+)
 _WRAPPERS = {"auditable", "chef", "cross", "lambda", "leptos", "xwin", "zigbuild"}
 
 
@@ -53,10 +56,10 @@ def vendoring(parsed: Dockerfile) -> int | None:
 
 
 def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
-    """Return the subcommands of cargo that an image has to bring, and the line of their first call.
+    """Return the tools that an image has to bring, and the line of their first call.
 
-    That is what cargo itself has not and no RUN installs or fetches; `root` is the index of the
-    stage that starts from the image.
+    That is rustup, and what cargo itself has not, where no RUN installs, fetches or looks for them;
+    `root` is the index of the stage that starts from the image.
     """
     found: dict[str, int] = {}
     texts = run_texts(parsed)
@@ -67,6 +70,8 @@ def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
             fetched = rf"cargo-{verb}|(curl|wget)\b.*{verb}"
             if verb in _WRAPPERS and not re.search(fetched, texts):
                 found.setdefault(f"cargo {verb}", step.instruction.line)
+            if command.program == "rustup" and not _RUSTUP_COMES.search(texts):
+                found.setdefault("rustup", step.instruction.line)
     return found
 
 

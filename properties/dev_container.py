@@ -19,6 +19,8 @@ from properties.common import dev_truth, same_lines
 CALL_SECONDS = 240.0
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 """Docker's words for the state of a container."""
+SHORT_ID = 12
+"""As many digits of an id docker itself shows."""
 OTHER_WORDS = {"stopped": "exited"}
 RENEWING = {ContainerEvent.START, ContainerEvent.EXEC}
 """Commands after which the container is current, where that is promised."""
@@ -61,7 +63,7 @@ def judge_container(
             if is_of_an_earlier_base_image(container, dev)
         ]
     if "id" in said:
-        rows.append(Row("id (status)", found[0].id if found else "one", str(said["id"])))
+        rows.append(id_row(found, str(said["id"])))
     rows += [
         Row("image", "of the Dockerfile as it is", "of an earlier one")
         for container in found
@@ -77,6 +79,13 @@ def judge_container(
         rows=rows,
         log=log,
     )
+
+
+def id_row(found: Sequence[Container], said: str) -> Row:
+    """Expect the container's id, or as much of it as docker shows."""
+    there = found[0].id if found else "one"
+    same = len(said) >= SHORT_ID and there.startswith(said)
+    return Row("id (status)", there, there if same else said)
 
 
 def judge_status(

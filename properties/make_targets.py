@@ -14,6 +14,8 @@ from properties.common import FITS, ROOM, same_lines, source_path, with_little_r
 from properties.legacy_rows import said_rows, zip_rows
 
 MAKEFILE = "Makefile"
+OWN_PLACE = "MAKEFILE_LIST"
+"""How a Makefile knows where it lies."""
 TEST = b"#[test]\nfn ends_as_it_is_told() {\n    assert!(%s);\n}\n"
 
 
@@ -102,5 +104,13 @@ def has_target(target: str, scripts: Scripted) -> bool:
 
 
 def make(target: str, scripts: Scripted) -> tuple[str, ...]:
-    """Return the call of a target of the Makefile that lies beside the scripts."""
-    return ("make", "-f", str(scripts.scripts.parent / MAKEFILE), target)
+    """Return the call of a target of the Makefile that lies beside the scripts.
+
+    One that does not go by where it lies itself finds them in the project's root, as its users have
+    them.
+    """
+    file = scripts.scripts.parent / MAKEFILE
+    here = scripts.project / "scripts"
+    if OWN_PLACE not in file.read_text() and not here.exists():
+        here.symlink_to(scripts.scripts)
+    return ("make", "-f", str(file), target)

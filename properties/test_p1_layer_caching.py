@@ -95,21 +95,22 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     scripts.workspace.edit(wrong)
     story.append(f"{wrong.summary}, build-lambda.sh prod")
     tidy(scripts)
-    failed = scripts.run(BUILD_LAMBDA, "prod")
+    failed = scripts.run_noting(BUILD_LAMBDA, "prod")
     judge(
         "Dependencies that do not exist were built.",
         holds=failed.status != 0,
         scenario=story,
         log=failed.log,
     )
+    under_test = scripts.bench.subject
+    parsed, given = under_test.dockerfile, under_test.roles
+    expect_kept(among(worked(failed.notes.vertices), foundation(parsed, given)), story, judge)
     scripts.workspace.edit(taken_back(wrong, start))
     story.append("that is taken back, build-lambda.sh prod")
     expect_kept(script_build(scripts, story, judge), story, judge)
     scripts.workspace.edit(change.edit)
     commit(scripts.project)
     story.append(f"{change.edit.summary}, a commit, build-lambda.sh prod")
-    under_test = scripts.bench.subject
-    parsed, given = under_test.dockerfile, under_test.roles
     places = foundation(parsed, given) | dependencies(parsed, given)
     expect_kept(among(script_build(scripts, story, judge), places), story, judge)
     if parsed.stage(RUNTIME) and scripts.offers("--image"):

@@ -8,6 +8,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -68,6 +69,10 @@ version = 3
 name = "{name}"
 version = "{version}"
 """
+MADE_ANEW = (
+    "A mount holds a directory, not a path: notice another one by its device and inode, and make "
+    "the container again."
+)
 FEW = 6
 """As many files are named of those that are all wrong in one way."""
 DECLARED = (*OUTPUTS, str(ZIP))
@@ -105,9 +110,13 @@ def project_of_a_user(bench: Bench) -> Iterator[Scripted]:
 
 
 def project(bench: Bench) -> dict[str, Entry]:
-    """Return the project: its binary prints the length and a checksum of a file of the source."""
+    """Return the project: its binary prints the length and a checksum of a file of the source.
+
+    Of what a build may write there is nothing yet: a mount may make it, and as root.
+    """
     start = render(Blueprint(members=(Member("app", binaries=(bench.subject.binary,)),)))
-    return {**start.tree, "src/main.rs": File(MAIN.encode()), DATA: File(b"")}
+    tree = {**start.tree, "src/main.rs": File(MAIN.encode()), DATA: File(b"")}
+    return {path: entry for path, entry in tree.items() if path.partition("/")[0] not in OUTPUTS}
 
 
 @given(data=st.data())
@@ -208,7 +217,7 @@ def judge_made_anew(dev: Scripted, *, judge: Judge) -> None:
     dev.hand_over(dev.project)
     story.append("the directory is moved away, another put in its place, dev build")
     try:  # a container that still mounts the one that was moved finds a whole project there
-        judge_build(dev, content, story, judge)
+        judge_build(dev, content, story, judge, hint=MADE_ANEW)
     finally:
         shutil.rmtree(away)
 
@@ -324,7 +333,19 @@ def judge_view(dev: Scripted, story: Sequence[str], judge: Judge) -> None:
     judge(
         "The container cannot read the tree.", holds=seen.status == 0, scenario=story, log=seen.err
     )
-    rows = [Row(*words) for words in differences(sources(dev.project), listed(seen.stdout))]
+    try:
+        there = listed(seen.stdout)
+    except tarfile.TarError:
+        judge(
+            "`exec` wrote something else to its output than the command did.",
+            holds=False,
+            scenario=[*story, "exec -- tar -cf - …"],
+            log=seen.stdout[:1000].decode(errors="replace"),
+            hint="Write messages to stderr: what `exec` prints is for whoever reads the command's "
+            "output.",
+        )
+        return
+    rows = [Row(*words) for words in differences(sources(dev.project), there)]
     judge(
         "The container does not see what the host has.",
         holds=not rows,
@@ -341,6 +362,7 @@ def judge_output(
     judge: Judge,
     *,
     told: str = "",
+    hint: str | None = None,
 ) -> None:
     """The binary tells of what the host has now."""
     binary = dev.bench.subject.binary
@@ -352,17 +374,25 @@ def judge_output(
         scenario=story,
         rows=[row],
         log=seen.log,
+        hint=hint,
     )
 
 
 def judge_build(
-    dev: Scripted, content: bytes, story: Sequence[str], judge: Judge, *, told: str = ""
+    dev: Scripted,
+    content: bytes,
+    story: Sequence[str],
+    judge: Judge,
+    *,
+    told: str = "",
+    hint: str | None = None,
 ) -> None:
     """The build takes what the host has now, and writes nothing but the declared outputs."""
     before = sources(dev.project)
     seen = dev.run(DEV_CONTAINER, "build")
-    judge("The dev build failed.", holds=seen.status == 0, scenario=story, log=seen.log)
-    judge_output(dev, content, seen, story, judge, told=told)
+    failed = "The dev build failed."
+    judge(failed, holds=seen.status == 0, scenario=story, log=seen.log, hint=hint)
+    judge_output(dev, content, seen, story, judge, told=told, hint=hint)
     after = sources(dev.project)
     rows = [Row(*words) for words in differences(before, after)]
     for path in after.keys() - before.keys():  # or a build that repeats it would change nothing

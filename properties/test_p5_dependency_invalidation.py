@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from harness.judging.foundation import (
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import PropertyViolation, Row
 from harness.model import BuildObservation, EditClass
-from harness.running.scripted import PACKAGE, Promise, Scripted
+from harness.running.scripted import PACKAGE, Promise, Scripted, ScriptRun
 from harness.scenario import DID_NOT_RUN, Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
@@ -72,6 +73,8 @@ edits (a comment, the package's own version, a member) it may be, and cargo deci
 """
 
 
+HIDDEN = "Make the engine's copy of the source compare what it holds, not sizes and dates."
+RESTORED = "Leave it to the engine what has changed: it compares contents, a script only dates."
 KEPT_AWAY = {"lock-file-ignored", "build-script-ignored"}
 """The structure rules about files that the ignore file keeps away."""
 PROD = ("prod",)
@@ -168,8 +171,14 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
             log=seen.log,
             hint="Let the cache mount keep its id when a manifest or the lock file changes.",
         )
+    restored = edits.apply(EditClass.SOURCE, added.after)
+    assert restored is not None
+    scripts.workspace.edit(restored.edit, old=True)
+    story.append(f"{restored.edit.summary}, with an old modification time, build-lambda.sh prod")
+    seen = expect_script(scripts, PROD, story, judge)
+    expect_package(restored.after, scripts, seen, story, judge, hint=RESTORED)
     if Promise.SEES_OLD_DATES in scripts.promises:
-        judge_hidden(added.after, scripts, story, judge=judge)
+        judge_hidden(restored.after, scripts, story, judge=judge)
 
 
 def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge: Judge) -> None:
@@ -191,8 +200,20 @@ def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge
         os.utime(path, ns=(date, date))
     story.append(f"{change.edit.summary}, of the same size and date, build-lambda.sh prod")
     seen = expect_script(scripts, PROD, story, judge)
-    binary = start.members[0].binaries[0]
-    expected = render(change.after).binaries[binary]
+    expect_package(change.after, scripts, seen, story, judge, hint=HIDDEN)
+
+
+def expect_package(
+    now: Blueprint,
+    scripts: Scripted,
+    seen: ScriptRun,
+    story: Sequence[str],
+    judge: Judge,
+    *,
+    hint: str,
+) -> None:
+    """The package that the script made prints what the source says now."""
+    expected = render(now).binaries[now.members[0].binaries[0]]
     row = Row("the package prints", expected, scripts.programs(f"./{PACKAGE}")[0])
     judge(
         "The package is not of the current source.",
@@ -200,7 +221,7 @@ def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge
         scenario=story,
         rows=[row],
         log=seen.log,
-        hint="Make the engine's copy of the source compare what it holds, not sizes and dates.",
+        hint=hint,
     )
 
 

@@ -149,6 +149,9 @@ def judge_asked(scripts: Scripted, *, judge: Judge) -> None:
     if subject.shape.vendored and "CARGO_FLAGS" in declared_arguments(subject.dockerfile):
         story.append("CARGO_FLAGS='--features extra' build-lambda.sh prod")
         rows.append(Row("prod", expected, asked(scripts, "prod", flags, story, judge)))
+        story.append("build-lambda.sh prod")
+        plain = asked(scripts, "prod", {}, story, judge)
+        rows.append(Row("prod, no flags", expected.removesuffix(" extra"), plain))
     judge(
         "What was asked of cargo does not hold in every build.",
         holds=same_lines(rows),

@@ -144,10 +144,11 @@ def test_what_chance_may_leave_out_is_kept_too(
 ) -> None:
     """A failed build says so and keeps the package; `--package-only` builds nothing, and packages
     what is packaged already where the zip is another's; what only looks removes nothing, and
-    `make clean` removes all. The project's path holds what a shell might take for its own.
+    `make clean` removes all. Of two methods the last holds. The project's path holds what a shell
+    might take for its own.
     """
     flags = next(iter(flags_for(bench.subject)), None)
-    first = Invocation(words=("docker",), cargo_flags=flags, umask=PRIVATE)
+    first = Invocation(words=("codebuild", "docker"), cargo_flags=flags, umask=PRIVATE)
     second = Invocation(words=("prod",) if fails else ("--package-only",))
     third = Invocation(words=("--package-only",) if fails else ("prod",))
     others = [Invocation(words=("-c", "--validate")), Invocation(("--validate",), engine=False)]

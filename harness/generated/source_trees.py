@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from harness.model import Directory, Entry, File, Link
 
+SHOWN = 60
+"""How many characters are told of a file."""
 ODD_NAMES = (
     "a",
     "lib.rs",
@@ -113,14 +115,23 @@ def differences(
 ) -> list[tuple[str, str, str]]:
     """Return path, expected and found where two listings differ, as short words."""
     return [
-        (ascii(path), _short(expected.get(path)), _short(found.get(path)))
+        (ascii(path), *_apart(_told(expected.get(path)), _told(found.get(path))))
         for path in sorted({*expected, *found})
         if expected.get(path) != found.get(path)
     ]
 
 
-def _short(facts: tuple[object, ...] | None) -> str:
+def _told(facts: tuple[object, ...] | None) -> str:
     if facts is None:
         return "absent"
     words = [f"{fact:04o}" if isinstance(fact, int) else ascii(fact) for fact in facts[1:]]
-    return f"{facts[0]} {' '.join(words)}"[:60]
+    return f"{facts[0]} {' '.join(words)}"
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """Cut two texts short where they differ: at their beginning, or around the first difference."""
+    if one[:SHOWN] != other[:SHOWN]:
+        return one[:SHOWN], other[:SHOWN]
+    alike = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), SHOWN)
+    at = alike - SHOWN // 3
+    return f"… {one[at : at + SHOWN]}", f"… {other[at : at + SHOWN]}"

@@ -160,7 +160,8 @@ RULES = {
     ),
     "stripped": Rule(
         "no debug information and no symbol table",
-        "Set `strip = true` in [profile.release].",
+        "Ship what `cargo build --release` made, and strip it. A generated project leaves that to "
+        "the Dockerfile; one whose own manifest says `strip = true` is judged by --project.",
     ),
 }
 """The rules, most telling first."""

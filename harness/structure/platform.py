@@ -21,6 +21,13 @@ _OLD_GLIBC: Final = re.compile(
     r"|(.*/)?(debian|ubuntu|centos):(buster|bullseye|10|11|18|20|focal|bionic|7).*"
     r"|.*distroless/.*debian1[01].*"
 )
+_GLIBC_2_39: Final = re.compile(
+    r"(.*/)?(rust|debian|ubuntu):.*(trixie|noble|sid).*|(.*/)?(debian:13|ubuntu:24).*"
+)
+_BEFORE_2_39: Final = re.compile(
+    r".*(provided|amazonlinux|aws-lambda-provided):(al)?20.*"
+    r"|(.*/)?(debian|ubuntu):(bookworm|12|jammy|22).*|.*distroless/.*debian12.*"
+)
 _GLIBC: Final = re.compile(r".*/(ld-linux|libc\.so).*|/(usr/)?lib(64|/[\w-]+-linux-gnu)?/?")
 _LIBGCC: Final = re.compile(r".*/libgcc_s\.so.*|/(usr/)?lib(64|/[\w-]+-linux-gnu)?/?")
 _PROCESSORS: Final = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "amd64", "amd64": "amd64"}
@@ -85,7 +92,10 @@ def _is_file(written: str) -> bool:
 
 
 def _glibc_too_new(facts: Facts) -> Found:
-    """Since 2.34 the threads live in libc itself: what is linked against it starts on no older."""
+    """Since 2.34 the threads live in libc itself: what is linked against it starts on no older.
+
+    Of 2.39 is what Rust starts other processes with (pidfd_spawnp).
+    """
     if facts.main is None or facts.runtime is None or facts.one_stage:
         return
     base = facts.graph.base_image(facts.main)
@@ -94,11 +104,13 @@ def _glibc_too_new(facts: Facts) -> Found:
     words = " ".join(word for call in calls for word in call.command.words)
     settings = " ".join(value for call in calls for value in call.settings.values())
     elsewhere = re.search(r"musl|crt-static|zigbuild|lambda build|\$", f"{words} {settings}")
-    if calls and _NEW_GLIBC.fullmatch(base) and _OLD_GLIBC.fullmatch(image) and not elsewhere:
-        yield (
-            facts.dockerfile.stages[facts.runtime].line,
-            f"{image} has a glibc before 2.34, and {base} links against a later one",
-        )
+    pairs = {"2.34": (_NEW_GLIBC, _OLD_GLIBC), "2.39": (_GLIBC_2_39, _BEFORE_2_39)}
+    for version, (new, old) in pairs.items():
+        if calls and new.fullmatch(base) and old.fullmatch(image) and not elsewhere:
+            yield (
+                facts.dockerfile.stages[facts.runtime].line,
+                f"{image} has a glibc before {version}, and {base} links against a later one",
+            )
 
 
 def _other_processor(facts: Facts) -> Found:

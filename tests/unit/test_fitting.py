@@ -113,7 +113,7 @@ def test_our_own_build_takes_any_shape() -> None:
 def test_what_a_dockerfile_cannot_do_without_is_there_in_every_project() -> None:
     text = (
         "FROM x AS a\nFROM rust AS b\nCOPY Cargo.toml Cargo.lock ./\n"
-        "COPY .cargo/ .cargo/\nCOPY ./build.rs .\n"
+        "COPY .cargo/ .cargo/\nCOPY .cargo/config.tom[l] .cargo/\nCOPY ./build.rs .\n"
         "COPY rust-toolchain.tom[l] migrations askama.toml ${MORE} /x/\nCOPY --from=a /etc/a /a\n"
         "ADD https://example.org/a.tar /a\nCOPY src src\n"
         "RUN --mount=type=bind,source=templates,target=/t cargo build\n"
@@ -125,6 +125,9 @@ def test_what_a_dockerfile_cannot_do_without_is_there_in_every_project() -> None
         "askama.toml": File(b""),
         "templates/.keep": File(b""),
     }
+    matched = "FROM rust\nCOPY .cargo/config.tom[l] .cargo/\n"
+    assert set(fitting.required(dockerfile.parse(matched))) == {".cargo/config.toml"}
+    assert fitting.required(dockerfile.parse("FROM rust\nCOPY .carg[o]/config.toml x\n")) == {}
     assert fitting.required(dockerfile.parse(STUB)) == {}
     assert fitting.required(dockerfile.parse(MOUNT)) == {}
 

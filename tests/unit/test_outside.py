@@ -25,6 +25,10 @@ def test_what_has_to_come_with_an_image_is_named_with_its_line() -> None:
     assert outside.brought_along(dockerfile.parse(other), 0) == {}
     fetched = text.replace("COPY . .", "RUN curl -L https://x.invalid/chef.tgz | tar xz")
     assert outside.brought_along(dockerfile.parse(fetched), 0) == {}
+    target = "FROM rust\nRUN rustup target add x86_64-unknown-linux-musl\n"
+    assert outside.brought_along(dockerfile.parse(target), 0) == {"rustup": 2}
+    asked = target.replace("rustup target", "! command -v rustup || rustup target")
+    assert outside.brought_along(dockerfile.parse(asked), 0) == {}
     installed = text.replace("COPY . .", "RUN cargo install cargo-chef")
     assert outside.brought_along(dockerfile.parse(installed), 0) == {}
     taken = (

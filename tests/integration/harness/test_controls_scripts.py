@@ -330,6 +330,18 @@ OF_ANOTHER_TEAM = [
         "`build-lambda.sh dev` failed",
     ),
     Edit(
+        "P3",
+        'clean)\n    docker rm --force "$name"',
+        "clean)\n    docker rm --force $(docker ps --all --quiet)",
+        "reached the container of the other",
+    ),
+    Edit(
+        "P4",
+        'exec docker exec --interactive "$name"',
+        "echo '[INFO] running'; exec docker exec --interactive \"$name\"",
+        "wrote something else",
+    ),
+    Edit(
         "P7",
         "  zip_package\n  echo",
         "  zip_package || say ERROR 'there is no zip'\n  echo",
