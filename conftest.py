@@ -39,6 +39,7 @@ from pathlib import Path
 import pluggy
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import FlakyFailure
 
 from harness import engine as engines
 from harness import outside, scenario
@@ -56,6 +57,10 @@ from properties import records
 
 ROOT = Path(__file__).resolve().parent
 CANNOT_RUN = "layerproof: cannot run"
+SEEN_ONCE = (
+    "Seen once, and not when the same scenario was run again: it hangs on what went before, or on "
+    "chance."
+)
 EXAMPLES = {"dev": 10, "ci": 100, "nightly": 1000}
 DEAREST_FIRST = ("P6", "P1", "P5", "P2", "P3", "P8", "P4", "P7")
 """The order of the properties by the time of a scenario, so that workers end at about one time."""
@@ -369,6 +374,9 @@ def pytest_runtest_makereport(
             engine.expect_answer(str(raised))
         except EnvironmentLacksError as error:
             raised = error
+    if isinstance(raised, FlakyFailure):  # Hypothesis could not make it happen once more
+        seen = [e for e in raised.exceptions if isinstance(e, PropertyViolation)]
+        report.longrepr = f"{seen[0]}\n\n{SEEN_ONCE}" if seen else report.longrepr
     if isinstance(raised, (PropertyViolation, LayerProofError)):
         report.longrepr = str(raised)
     if isinstance(raised, LayerProofError):

@@ -199,3 +199,21 @@ def test_a_project_of_several_binaries_is_judged_and_never_touched(tmp_path: Pat
     assert done.status == 0, done.out + done.err
     assert "2 passed" in done.out
     assert before == {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+
+
+def test_what_is_seen_once_is_told_as_what_is_seen_twice(tmp_path: Path, engine: Engine) -> None:
+    """Hypothesis runs a scenario that fails once more; an exception group tells nobody anything."""
+    build = shutil.copytree(ROOT / "fixtures" / "scripts" / "plain", tmp_path / "build")
+    script = build / "scripts" / "dev-container.sh"
+    call = 'exec docker exec --interactive "$name"'
+    first = f"! mkdir {shlex.quote(str(tmp_path / 'said'))} 2>/dev/null || echo first; "
+    assert script.read_text().count(call) == 1
+    script.write_text(script.read_text().replace(call, first + call))
+    tests = ("properties/test_p4_source_mount.py", "-k", "sees_what_the_host_has")
+    argv = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *tests]
+    argv += ["--engine", engine.url, f"--scripts-dir={script.parent}"]
+    done = process.run(argv, limit=300, cwd=ROOT)
+    assert done.status == 1, done.out
+    assert "`exec` wrote something else to its output than the command did." in done.out
+    assert "Seen once, and not when the same scenario was run again" in done.out
+    assert "Traceback" not in done.out
