@@ -132,6 +132,7 @@ def _apart(one: str, other: str) -> tuple[str, str]:
     """Cut two texts short where they differ: at their beginning, or around the first difference."""
     if one[:SHOWN] != other[:SHOWN]:
         return one[:SHOWN], other[:SHOWN]
-    alike = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), SHOWN)
-    at = alike - SHOWN // 3
+    pairs = enumerate(zip(one, other, strict=False))
+    first = next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
+    at = first - SHOWN // 3
     return f"… {one[at : at + SHOWN]}", f"… {other[at : at + SHOWN]}"
