@@ -301,8 +301,9 @@ def engine(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterat
 @pytest.fixture(autouse=True)
 def living_engine(request: pytest.FixtureRequest, say: Callable[[str], None]) -> None:
     """Start this worker's private engine again before a test, where one has ended it."""
-    if "engine" in request.fixturenames:
-        request.getfixturevalue("engine").start_again_if_dead(say=say)
+    ours = request.getfixturevalue("engine") if "engine" in request.fixturenames else None
+    if isinstance(ours, Engine):  # a test may have a parameter of that name
+        ours.start_again_if_dead(say=say)
 
 
 @pytest.fixture(scope="session")
