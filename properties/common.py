@@ -30,8 +30,6 @@ from harness.subject import Subject
 
 WITHIN = 60.0
 """Seconds in which a build has begun, and in which an interrupted one is gone."""
-
-
 ROOM = 8
 """What a file may hold where there is little room, in the blocks of `ulimit -f` (1,024 bytes)."""
 FITS = ROOM * 1024 - 60

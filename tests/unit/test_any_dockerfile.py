@@ -104,7 +104,7 @@ def read_out(parsed: Dockerfile) -> None:
     foundation.keeps_compiled_crates(parsed)
     foundation.made_of_the_source(parsed)
     exported.with_runtime(parsed)
-    for_scripts.missing_stages(parsed, described)
+    dockerfile.parse(for_scripts.fitted(parsed, described))
     fitting.compiler_flags(parsed)
     fitting.project_elsewhere(parsed)
     outside.vendoring(parsed)
