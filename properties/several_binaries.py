@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness.judging.judge import Judge
@@ -11,7 +10,7 @@ from harness.judging.legacy import is_said
 from harness.judging.report import Row
 from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
 from properties.common import same_lines, source_path
-from properties.story import expect_script
+from properties.story import expect_failure, expect_script
 
 OPTION = "--bin"
 SECOND = "layerproof-second"
@@ -56,26 +55,11 @@ def judge_several(scripts: Scripted, *, judge: Judge) -> None:
     finding = f"{OPTION} named a binary, and another was packaged."
     judge(finding, holds=not row.differs, scenario=story, rows=[row])
     missing = f"{OPTION} named a binary that there is none of, and the build succeeded."
-    judge_fails(missing, (OPTION, "no-such", "docker"), story, scripts, judge=judge)
+    expect_failure(missing, scripts, (OPTION, "no-such", "docker"), story, judge)
     second.write_bytes(b"fn main() { this does not compile }\n")
     story.append(f"an error in {second.name}")
     broken = "One of two binaries does not compile, and the build succeeded."
-    judge_fails(broken, ("dev",), story, scripts, judge=judge)
-
-
-def judge_fails(
-    finding: str, words: Sequence[str], story: list[str], scripts: Scripted, *, judge: Judge
-) -> None:
-    """The call has to fail."""
-    story.append(f"build-lambda.sh {' '.join(words)}")
-    seen = scripts.run(BUILD_LAMBDA, *words)
-    judge(
-        finding,
-        holds=seen.status != 0,
-        scenario=story,
-        rows=[Row("exit status", "not 0", "not 0" if seen.status else "0")],
-        log=seen.log,
-    )
+    expect_failure(broken, scripts, ("dev",), story, judge)
 
 
 def is_packaged(text: bytes, project: Path) -> bool:

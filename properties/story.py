@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 
 from hypothesis import currently_in_test_context, event
@@ -72,6 +73,21 @@ def expect_script(
     finding = f"`build-lambda.sh {' '.join(words)}` failed."
     judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
     return seen
+
+
+def expect_failure(
+    finding: str, scripts: Scripted, words: Sequence[str], story: list[str], judge: Judge
+) -> None:
+    """Call build-lambda.sh, which has to fail; the call is added to the story."""
+    story.append(shlex.join((BUILD_LAMBDA, *words)))
+    seen = scripts.run(BUILD_LAMBDA, *words)
+    judge(
+        finding,
+        holds=seen.status != 0,
+        scenario=story,
+        rows=[Row("exit status", "not 0", "not 0" if seen.status else "0")],
+        log=seen.log,
+    )
 
 
 def expect_no_finding(
