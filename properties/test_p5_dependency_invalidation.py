@@ -4,30 +4,24 @@ source alone reuses them, and the binary is always that of the current source.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import progress
 from harness.config import Config
-from harness.generated import checkouts, edits, projects, registry
+from harness.generated import checkouts, registry
 from harness.generated.checkouts import Checkout
-from harness.generated.projects import Blueprint, Unit, render, units
+from harness.generated.projects import render
 from harness.judging.foundation import (
     among,
     dependencies,
-    keeps_compiled_crates,
-    made_of_the_source,
     worked,
 )
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import PropertyViolation, Row
 from harness.model import BuildObservation, EditClass
-from harness.running.scripted import PACKAGE, Promise, Scripted, ScriptRun
 from harness.scenario import DID_NOT_RUN, Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
@@ -43,6 +37,14 @@ from harness.strategies import (
 )
 from harness.subject import Subject
 from properties.common import scripts_in, structure_findings
+from properties.compiled_crates import (
+    OTHER_CRATES,
+    expect_crates,
+    expect_locked,
+    is_of_source,
+    units_of,
+)
+from properties.scripted_invalidation import judge_scripts
 from properties.story import (
     any_plan,
     checkout_of,
@@ -50,7 +52,6 @@ from properties.story import (
     expect_cached,
     expect_no_finding,
     expect_predicted,
-    expect_script,
     expect_success,
     lines_of,
 )
@@ -73,11 +74,8 @@ edits (a comment, the package's own version, a member) it may be, and cargo deci
 """
 
 
-HIDDEN = "Make the engine's copy of the source compare what it holds, not sizes and dates."
-RESTORED = "Leave it to the engine what has changed: it compares contents, a script only dates."
 KEPT_AWAY = {"lock-file-ignored", "build-script-ignored"}
 """The structure rules about files that the ignore file keeps away."""
-PROD = ("prod",)
 NO_STATE = -1
 """The commit of a source that is none of a plan's states."""
 STALE = (
@@ -88,12 +86,6 @@ NOT_RUN = "The program could not be run to its end: P8 judges what an image need
 OTHER_PROFILE = (
     "The program was compiled with another profile than the manifest's release: build with "
     "--release and copy from target/release."
-)
-INSTALLING = re.compile(r"^\s*Installing ", re.MULTILINE)
-"""How cargo begins to install a program, whose crates are its own."""
-OTHER_CRATES = (
-    "The crates are not those of Cargo.lock as it is now: copy it, keep it out of the ignore file, "
-    "and build with --locked."
 )
 
 
@@ -144,85 +136,6 @@ def test_the_scripts_have_compiled_what_changed_and_nothing_else(
     start = richest(bench.subject.shape, bench.subject.binary)
     with scripts_in(render(start).tree, bench, tally, isolated=True) as scripts:
         judge_scripts(start, scripts, judge=judge)
-
-
-def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
-    """Build, add a dependency, build: that is compiled. Then an edit that hides, where the scripts
-    say that they see those, since what carries the source to the engine does not.
-    """
-    story = ["build-lambda.sh prod"]
-    expect_script(scripts, PROD, story, judge)
-    added = edits.apply(EditClass.DEPENDENCY_ADD, start)
-    assert added is not None
-    scripts.workspace.edit(added.edit)
-    story.append(f"{added.edit.summary}, build-lambda.sh prod")
-    seen = expect_script(scripts, PROD, story, judge)
-    if keeps_compiled_crates(scripts.bench.subject.dockerfile):
-        there = in_lock(added.after)
-        said = progress.crates_compiled(seen.notes.vertices) or seen.crates_compiled
-        compiled = [crate for crate in said if crate in there]
-        fresh = {unit.crate for unit in units_of(added.after) - units_of(start)}
-        again = sorted(set(compiled) - fresh)
-        judge(
-            "The script's build compiled other crates than the one that was added.",
-            holds=not again,
-            scenario=story,
-            rows=[Row(f"crate {crate}", "kept", "compiled") for crate in again],
-            log=seen.log,
-            hint="Let the cache mount keep its id when a manifest or the lock file changes.",
-        )
-    restored = edits.apply(EditClass.SOURCE, added.after)
-    assert restored is not None
-    scripts.workspace.edit(restored.edit, old=True)
-    story.append(f"{restored.edit.summary}, with an old modification time, build-lambda.sh prod")
-    seen = expect_script(scripts, PROD, story, judge)
-    expect_package(restored.after, scripts, seen, story, judge, hint=RESTORED)
-    if Promise.SEES_OLD_DATES in scripts.promises:
-        judge_hidden(restored.after, scripts, story, judge=judge)
-
-
-def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge: Judge) -> None:
-    """Edit a file that lies beside src/, or else in it, and leave its size and date; build.
-
-    A build with nothing to do goes before: after one that wrote to the engine's copy of the source
-    (a bind mount with `rw`) the engine fetches all of it anew, and sees every edit.
-    """
-    story.append("nothing changed, build-lambda.sh prod")
-    expect_script(scripts, PROD, story, judge)
-    change = edits.apply(EditClass.BUILD_SCRIPT, start) or edits.apply(
-        EditClass.SOURCE_SAME_SIZE, start
-    )
-    assert change is not None
-    paths = [scripts.project / path for path in change.edit.changes]
-    dates = [path.stat().st_mtime_ns for path in paths]
-    scripts.workspace.edit(change.edit)
-    for path, date in zip(paths, dates, strict=True):
-        os.utime(path, ns=(date, date))
-    story.append(f"{change.edit.summary}, of the same size and date, build-lambda.sh prod")
-    seen = expect_script(scripts, PROD, story, judge)
-    expect_package(change.after, scripts, seen, story, judge, hint=HIDDEN)
-
-
-def expect_package(
-    now: Blueprint,
-    scripts: Scripted,
-    seen: ScriptRun,
-    story: Sequence[str],
-    judge: Judge,
-    *,
-    hint: str,
-) -> None:
-    """The package that the script made prints what the source says now."""
-    expected = render(now).binaries[now.members[0].binaries[0]]
-    row = Row("the package prints", expected, scripts.programs(f"./{PACKAGE}")[0])
-    judge(
-        "The package is not of the current source.",
-        holds=not row.differs,
-        scenario=story,
-        rows=[row],
-        log=seen.log,
-        hint=hint,
-    )
 
 
 def judge_library(start: State, workspace: Workspace, *, judge: Judge) -> None:
@@ -325,16 +238,6 @@ def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None
         seen.append(step.after)
 
 
-def is_of_source(step: Step[State], under_test: Subject) -> bool:
-    """Whether an edit leaves all that dependencies depend on as it was.
-
-    A new program does not where they are compiled from a skeleton of the source.
-    """
-    if step.edit.edit_class is EditClass.BIN_ADD:
-        return not made_of_the_source(under_test.dockerfile, under_test.roles)
-    return step.edit.edit_class in {*SOURCE_EDITS, *OTHER_EDITS}
-
-
 def expect_rebuilt(
     step: Step[State],
     places: frozenset[tuple[str | None, int | None]],
@@ -357,98 +260,6 @@ def expect_rebuilt(
         hint="Copy all that dependencies depend on before they are compiled: every Cargo.toml, "
         "Cargo.lock, the toolchain file and .cargo/config.toml.",
     )
-
-
-def expect_crates(
-    step: Step[State],
-    now: BuildObservation,
-    *,
-    before: set[Unit],
-    known: bool,
-    workspace: Workspace,
-    story: list[str],
-    judge: Judge,
-) -> None:
-    """Of the registry's crates those are compiled that changed, and none that may not be."""
-    after = units_of(step.after)
-    crates_there = in_lock(step.after)
-    compiled = [crate for crate in now.crates_compiled if crate in crates_there]
-    fresh = {unit.crate for unit in after if unit not in before}
-    hosts = {unit.crate for unit in after if is_for_host(unit)}
-    if is_of_source(step, workspace.bench.subject) or known:
-        allowed: set[str] = set()
-    elif isinstance(step.after, Blueprint) and keeps_compiled_crates(
-        workspace.bench.subject.dockerfile
-    ):
-        allowed = fresh | hosts if step.edit.edit_class is EditClass.PROFILE else fresh
-    else:
-        allowed = crates_there
-    needed = fresh - hosts if not known else set()
-    reports = any(seen.crates_compiled for seen in workspace.observations)
-    count("cargo names what it compiles" if reports else "cargo is silent")
-    crates = sorted({*compiled, *needed})
-    expected = needed | (allowed & set(compiled))
-    lines = lines_of([v for v in worked(now.vertices) if "Compiling" in v.log], judge)
-    holds = set(compiled) <= allowed and (needed <= set(compiled) or not reports)
-    judge(
-        f"After {step!r} cargo compiled other crates than those that changed.",
-        holds=holds,
-        scenario=story,
-        rows=[
-            Row(f"crate {crate}", "compiled" if crate in expected else "kept", happened)
-            for crate in crates
-            for happened in ["compiled" if crate in compiled else "kept"]
-        ],
-        lines=lines,
-        because=() if holds else workspace.reasons(lines),
-        log=now.log,
-    )
-    again = sorted({crate for crate in compiled if compiled.count(crate) > 1})
-    judge(
-        f"After {step!r} cargo compiled the same crates twice in one build.",
-        holds=not again,
-        scenario=story,
-        rows=[Row(f"crate {crate}", "compiled once", "compiled twice") for crate in again],
-        lines=lines,
-        hint="The flags of the two cargo calls differ (profile, features, target, RUSTFLAGS), or "
-        "the second does not find what the first compiled.",
-    )
-
-
-def expect_locked(state: State, now: BuildObservation, story: list[str], judge: Judge) -> None:
-    """Of the crates that the lock file names, no other versions are compiled for the project."""
-    wanted = in_lock(state)
-    names = {crate.split()[0] for crate in wanted}
-    ours = [v for v in now.vertices if not INSTALLING.search(v.log)]
-    compiled = progress.crates_compiled(ours)
-    others = sorted({c for c in compiled if c.split()[0] in names} - wanted)
-    judge(
-        "Other versions were compiled than Cargo.lock names.",
-        holds=not others,
-        scenario=story,
-        rows=[Row(f"crate {crate}", "as in Cargo.lock", "another version") for crate in others],
-        lines=lines_of([v for v in worked(ours) if "Compiling" in v.log], judge),
-        log=now.log,
-        hint=OTHER_CRATES,
-    )
-
-
-def in_lock(state: State) -> set[str]:
-    """Return `name version` of each registry crate that the lock file names."""
-    if isinstance(state, Checkout):
-        return set(checkouts.locked(state))
-    return {f"{name} {crate.version}" for name, crate in projects.locked(state).items()}
-
-
-def units_of(state: State) -> set[Unit]:
-    """Return the registry crates that a generated project compiles; of a real one none is known."""
-    return set(units(state).values()) if isinstance(state, Blueprint) else set()
-
-
-def is_for_host(unit: Unit) -> bool:
-    """Whether cargo may compile a crate with other settings than the profile's."""
-    kind = registry.BY_NAME[unit.name]
-    return kind.host or kind.build_script
 
 
 def expect_truth(

@@ -8,6 +8,7 @@ from harness import dockerfile
 from harness.judging import report
 from harness.judging.report import Row, Violation
 from harness.model import BuildObservation, Outcome, Vertex
+from properties import compiled_crates
 from properties import test_p5_dependency_invalidation as p5
 from properties import test_p6_build_modes as p6
 
@@ -126,7 +127,7 @@ def test_a_stage_upon_a_stage_is_numbered_from_its_first_instruction() -> None:
     ("printed", "hint"),
     [
         ("app answer=7 ALPHA-1.0.0 checked=true", p5.OTHER_PROFILE),
-        ("app answer=7 ALPHA-1.1.0 checked=false", p5.OTHER_CRATES),
+        ("app answer=7 ALPHA-1.1.0 checked=false", compiled_crates.OTHER_CRATES),
         ("app answer=6 ALPHA-1.0.0 checked=false", p5.STALE),
         ("app answer=6 ALPHA-1.1.0 checked=true", p5.STALE),
         ("", p5.STALE),

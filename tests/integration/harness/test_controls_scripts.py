@@ -25,12 +25,18 @@ from harness.running.container_events import ContainerEvent
 from harness.running.scripted import BUILD_LAMBDA, DEV_CONTAINER, Promise, Scripted, scripted
 from harness.scenario import Bench
 from harness.strategies import Plan, Step, richest
-from properties import environments, failed_calls, make_targets, records, several_binaries
+from properties import (
+    environments,
+    failed_calls,
+    make_targets,
+    records,
+    scripted_invalidation,
+    several_binaries,
+)
 from properties import test_p1_layer_caching as p1
 from properties import test_p2_dev_container_persistence as p2
 from properties import test_p3_automatic_lifecycle as p3
 from properties import test_p4_source_mount as p4
-from properties import test_p5_dependency_invalidation as p5
 from properties import test_p6_build_modes as p6
 from properties import test_p7_backward_compatibility as p7
 from properties.common import with_feature
@@ -165,7 +171,7 @@ def check_p5(bench: Bench, broken: Regression | None) -> None:
         bench.workspace(render(start).tree, isolated=True) as workspace,
         scripted(workspace) as scripts,
     ):
-        p5.judge_scripts(start, scripts, judge=judge_of("P5", bench))
+        scripted_invalidation.judge_scripts(start, scripts, judge=judge_of("P5", bench))
 
 
 def check_p6(bench: Bench, broken: Regression | None) -> None:
