@@ -121,13 +121,15 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
 def _shape(parsed: Dockerfile, binary: str) -> Shape:
     lines = roles.infer(parsed).lines
     compiled = [line for line, role in lines.items() if role is Role.DEPENDENCIES]
-    compiled = compiled or list(_fetching(parsed))
+    compiled = compiled or list(_calling_cargo(parsed, "fetch"))
+    members = listed_members(parsed)
+    if members and not compiled:  # with a member's source, so that none is seen to be
+        compiled = list(_calling_cargo(parsed, "build"))[:1]
     reached = list(_context_sources(parsed, used=True))
     early = list(_context_sources(parsed, until=max(compiled), used=True)) if compiled else reached
     if any(_is_whole(source) for source in early):
         return Shape(vendored=not compiled or _vendored_arrives(parsed, compiled))
     whole = any(_is_whole(source) for source in reached)
-    members = listed_members(parsed)
     making = run_texts(parsed)
 
     def has(name: str, sources: Iterable[str] = early) -> bool:
@@ -155,12 +157,11 @@ def _shape(parsed: Dockerfile, binary: str) -> Shape:
     )
 
 
-def _fetching(parsed: Dockerfile) -> Iterator[int]:
-    """Yield the lines where dependencies are fetched, for which all manifests have to be there."""
+def _calling_cargo(parsed: Dockerfile, verb: str) -> Iterator[int]:
+    """Yield the lines of RUNs that call `cargo VERB`, which needs every manifest there."""
+    call = re.compile(rf"\bcargo(\s+\+\S+)? {verb}\b")
     for instruction in (i for stage in parsed.stages for i in stage.instructions):
-        if instruction.keyword == "RUN" and re.search(
-            r"\bcargo(\s+\+\S+)? fetch\b", instruction.value
-        ):
+        if instruction.keyword == "RUN" and call.search(instruction.value):
             yield instruction.line
 
 
@@ -197,16 +198,23 @@ def member_folders(sources: Iterable[str]) -> list[str]:
 def listed_members(parsed: Dockerfile) -> tuple[str, ...]:
     """Return the directories whose manifests are named, in the order in which they are.
 
-    None are where the root has a source of its own, or a stand-in for one, by name: then it is the
-    package that is built.
+    A folder beside one of them that is taken whole is one too. None are where the root has a source
+    of its own, or a stand-in for one, by name: then it is the package that is built.
     """
     sources = list(_context_sources(parsed))
     if any(re.match(r"src(/|$)", source) for source in sources):
         return ()
     if re.search(r"(?<![\w./-])(\./)?src/(main|lib)\.rs", run_texts(parsed)):
         return ()
-    found = (_MEMBER.fullmatch(source) for source in sources)
-    return tuple(dict.fromkeys(match[1] for match in found if match is not None))
+    found = [match[1] for match in map(_MEMBER.fullmatch, sources) if match is not None]
+    parents = {posixpath.dirname(place) for place in found} - {""}
+    whole = (posixpath.normpath(source) for source in sources)
+    beside = [
+        path
+        for path in whole
+        if posixpath.dirname(path) in parents and re.fullmatch(r"[\w-]+", posixpath.basename(path))
+    ]
+    return tuple(dict.fromkeys([*found, *beside]))
 
 
 def project_elsewhere(parsed: Dockerfile) -> str | None:

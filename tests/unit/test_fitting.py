@@ -212,6 +212,16 @@ def test_members_that_a_dockerfile_lists_are_those_of_the_generated_workspace() 
     assert b'members = ["services/api", "crates/core", "tools"]' in root.content
 
 
+def test_a_folder_beside_listed_members_that_is_taken_whole_is_one_of_them() -> None:
+    early = "COPY crates/core/Cargo.toml crates/core/Cargo.toml\n"
+    whole = LISTED.replace(early, f"{early}COPY ./crates/model/ crates/model/\nCOPY assets a\n")
+    made = subject.describe(dockerfile.parse(whole), scripts=ROOT)
+    assert made.shape.members == ("crates/core", "services/api", "tools", "crates/model")
+    later = LISTED.replace("COPY . .", "COPY crates/core crates/core\nCOPY . .")
+    members = fitting.listed_members(dockerfile.parse(later))
+    assert members == ("crates/core", "services/api", "tools")
+
+
 def test_a_listed_member_is_depended_on_by_its_path_and_none_is_added() -> None:
     made = subject.describe(dockerfile.parse(LISTED), scripts=ROOT)
 

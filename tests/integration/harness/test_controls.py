@@ -207,6 +207,38 @@ def test_a_touch_that_is_cached_makes_a_commit_that_goes_back_stale(
         p5.judge_plan(plan, open_workspace(path), judge=judge_of(path, "P5"))
 
 
+MEMBERS = """\
+FROM rust:1.85-slim-bookworm AS build
+WORKDIR /src
+COPY Cargo.toml Cargo.lock rust-toolchain.tom[l] ./
+COPY crates/app/Cargo.toml crates/app/
+COPY crates/model{manifest} crates/model/
+RUN mkdir -p crates/app/src crates/model/src \\
+ && echo 'fn main() {{}}' > crates/app/src/main.rs && touch crates/model/src/lib.rs \\
+ && cargo build --release --locked
+COPY . .
+RUN find crates -name '*.rs' -exec touch {{}} + && cargo build --release --locked \\
+ && strip -o /app target/release/app
+
+FROM debian:bookworm-slim AS runtime
+COPY --from=build /app /usr/local/bin/app
+USER 65534
+ENTRYPOINT ["/usr/local/bin/app"]
+"""
+
+
+def test_a_member_that_is_copied_whole_above_the_dependencies_compiles_them_again(
+    tmp_path: Path, engine: Engine, say: Callable[[str], None]
+) -> None:
+    path = tmp_path / "Dockerfile"
+    path.write_text(MEMBERS.format(manifest="/Cargo.toml"))
+    restored(path, engine, say)
+    path.write_text(MEMBERS.format(manifest=""))
+    with pytest.raises(PropertyViolation, match="cargo compiled other crates than those") as caught:
+        restored(path, engine, say)
+    assert "crates/model/src/lib.rs" in str(caught.value)
+
+
 def test_every_property_judged_here_has_a_negative_control() -> None:
     """A property that nothing fails proves nothing."""
     assert {violated(path) for path in BROKEN} >= set(JUDGES)
