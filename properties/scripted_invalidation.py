@@ -52,7 +52,7 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     story.append(f"{restored.edit.summary}, with an old modification time, build-lambda.sh prod")
     seen = expect_script(scripts, PROD, story, judge)
     expect_package(restored.after, scripts, seen, story, judge, hint=RESTORED)
-    if Promise.SEES_OLD_DATES in scripts.promises:
+    if Promise.PROD_SEES_HIDDEN in scripts.promises:
         judge_hidden(restored.after, scripts, story, judge=judge)
 
 

@@ -31,6 +31,7 @@
 # EXIT CODES: 0 done, 1 the build failed, 2 usage, 3 no engine or no container to be had, 130 interrupted
 
 # layerproof: sees files that change to an older date
+# layerproof: prod, too, sees files that change and keep their size and date
 # layerproof: ends what an interrupted build runs
 # layerproof: one container for a directory, whatever path leads to it and whatever its name
 # layerproof: start and exec, too, replace a container that is not current

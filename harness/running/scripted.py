@@ -45,6 +45,7 @@ class Promise(enum.Enum):
     """What dev-container.sh may promise beyond the contract, each by a line `# layerproof: …`."""
 
     SEES_OLD_DATES = "sees files that change to an older date"
+    PROD_SEES_HIDDEN = "prod, too, sees files that change and keep their size and date"
     ENDS_BUILDS = "ends what an interrupted build runs"
     ONE_CONTAINER = "one container for a directory, whatever path leads to it and whatever its name"
     CURRENT_BEFORE_EXEC = "start and exec, too, replace a container that is not current"
