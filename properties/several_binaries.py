@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 
 from harness.judging.judge import Judge
 from harness.judging.legacy import is_said
 from harness.judging.report import Row
-from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
+from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Promise, Scripted
 from properties.common import same_lines, source_path
 from properties.story import expect_failure, expect_script
 
@@ -21,7 +22,7 @@ PROGRAM = b'fn main() {\n    println!("%s");\n}\n'
 
 def judge_several(scripts: Scripted, *, judge: Judge) -> None:
     """Add a second binary and build: none is silently left out. Then name it, and one that there is
-    none of; and break it, named by nobody.
+    none of; break it, named by nobody; and let the manifest name the first.
     """
     binary = scripts.bench.subject.binary
     main = scripts.project / source_path(scripts.bench.subject)
@@ -60,6 +61,32 @@ def judge_several(scripts: Scripted, *, judge: Judge) -> None:
     story.append(f"an error in {second.name}")
     broken = "One of two binaries does not compile, and the build succeeded."
     expect_failure(broken, scripts, ("dev",), story, judge)
+    second.write_bytes(PROGRAM % TELLS)
+    if Promise.PACKAGES_DEV in scripts.promises:
+        judge_default(scripts, main.parents[1] / "Cargo.toml", story, judge=judge)
+
+
+def judge_default(scripts: Scripted, manifest: Path, story: list[str], *, judge: Judge) -> None:
+    """Let the manifest say which binary runs by default: both modes package the same of the two."""
+    default = f'[package]\ndefault-run = "{scripts.bench.subject.binary}"\n'
+    manifest.write_text(manifest.read_text().replace("[package]\n", default, 1))
+    made = []
+    for mode in ("prod", "dev"):
+        shutil.rmtree((scripts.project / PACKAGE).parent)
+        for path in scripts.project.glob("*.zip"):
+            path.unlink()
+        story.append(f"no error, a default-run, nothing packaged, build-lambda.sh {mode}")
+        expect_script(scripts, (mode,), story, judge)
+        made.append(", ".join(sorted(packages(scripts.project))))
+    row = Row("dev packages", *made)
+    finding = "Of several binaries the two modes package different ones."
+    judge(finding, holds=not row.differs, scenario=story, rows=[row])
+
+
+def packages(project: Path) -> list[str]:
+    """Return the paths of the zips and the bootstraps in a project."""
+    found = (*project.glob("*.zip"), *(project / PACKAGE).parent.rglob("*"))
+    return [str(path.relative_to(project)) for path in found if path.is_file()]
 
 
 def is_packaged(text: bytes, project: Path) -> bool:

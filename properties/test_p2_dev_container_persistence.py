@@ -70,8 +70,11 @@ def test_neither_a_failed_build_nor_a_date_costs_what_was_compiled(
 
 
 def judge_mishaps(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
-    """Build, fail, and build again: one container, in which dependencies are compiled once."""
-    dependencies = set(render(start).dependencies)
+    """Build, fail, and build again: one container, in which dependencies are compiled once.
+
+    Those are the registry's, and the members that the program depends on and nobody edits.
+    """
+    dependencies = {*render(start).dependencies, *start.members[0].libraries}
     story = ["dev build"]
     build(dev, story, judge)
     before = the_container(dev, story, judge)
