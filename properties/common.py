@@ -34,6 +34,7 @@ ROOM = 8
 """What a file may hold where there is little room, in the blocks of `ulimit -f` (1,024 bytes)."""
 FITS = ROOM * 1024 - 60
 """Bytes at random that fit there, be they compressed, and a zip of them does not."""
+EXTRA = b"\n[features]\nextra = [%s]\n"
 
 
 @contextlib.contextmanager
@@ -61,13 +62,16 @@ def git(folder: Path, *calls: Sequence[str]) -> None:
         process.run(commands.git(*words), cwd=folder, env=env, limit=60).check("calling git")
 
 
-def with_feature(start: Blueprint) -> dict[str, Entry]:
-    """Return a project's files; its first package has a feature `extra`, which changes nothing."""
+def with_feature(start: Blueprint, turns_on: str = "") -> dict[str, Entry]:
+    """Return a project's files; its first package has a feature `extra`, which changes nothing.
+
+    Or it turns on one feature of another crate (`alpha/loud`).
+    """
     tree = dict(render(start).tree)
     path = f"{folder(start, start.members[0])}Cargo.toml"
     manifest = tree[path]
     assert isinstance(manifest, File)
-    tree[path] = File(manifest.content + b"\n[features]\nextra = []\n")
+    tree[path] = File(manifest.content + EXTRA % (f'"{turns_on}"' if turns_on else "").encode())
     return tree
 
 

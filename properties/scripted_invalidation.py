@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from harness import progress
+from harness.fitting import declared_arguments
 from harness.generated import edits
-from harness.generated.projects import Blueprint, render
+from harness.generated.projects import Blueprint, folder, render
 from harness.judging.foundation import keeps_compiled_crates
 from harness.judging.judge import Judge
 from harness.judging.report import Row
-from harness.model import EditClass
+from harness.model import EditClass, File
 from harness.running.scripted import PACKAGE, Promise, Scripted, ScriptRun
+from properties.common import with_feature
 from properties.compiled_crates import in_lock, units_of
 from properties.story import expect_script
 
 HIDDEN = "Make the engine's copy of the source compare what it holds, not sizes and dates."
 RESTORED = "Leave it to the engine what has changed: it compares contents, a script only dates."
 PROD = ("prod",)
+FLAGS = "--features extra"
 
 
 def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     """Build, add a dependency, build: that is compiled. Then an edit that hides, where the scripts
-    say that they see those, since what carries the source to the engine does not.
+    say that they see those, since what carries the source to the engine does not. Then with flags.
     """
     story = ["build-lambda.sh prod"]
     expect_script(scripts, PROD, story, judge)
@@ -33,11 +36,8 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     story.append(f"{added.edit.summary}, build-lambda.sh prod")
     seen = expect_script(scripts, PROD, story, judge)
     if keeps_compiled_crates(scripts.bench.subject.dockerfile):
-        there = in_lock(added.after)
-        said = progress.crates_compiled(seen.notes.vertices) or seen.crates_compiled
-        compiled = [crate for crate in said if crate in there]
         fresh = {unit.crate for unit in units_of(added.after) - units_of(start)}
-        again = sorted(set(compiled) - fresh)
+        again = [c for c in compiled_in(seen, in_lock(added.after)) if c not in fresh]
         judge(
             "The script's build compiled other crates than the one that was added.",
             holds=not again,
@@ -54,6 +54,41 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     expect_package(restored.after, scripts, seen, story, judge, hint=RESTORED)
     if Promise.PROD_SEES_HIDDEN in scripts.promises:
         judge_hidden(restored.after, scripts, story, judge=judge)
+    if "CARGO_FLAGS" in declared_arguments(scripts.bench.subject.dockerfile):
+        judge_flags(restored.after, scripts, story, judge=judge)
+
+
+def judge_flags(start: Blueprint, scripts: Scripted, story: list[str], *, judge: Judge) -> None:
+    """Build with a feature that changes a dependency, edit the source, and build so again: the
+    dependencies are those of before.
+    """
+    path = f"{folder(start, start.members[0])}Cargo.toml"
+    manifest = with_feature(start, "alpha/loud")[path]
+    assert isinstance(manifest, File)
+    (scripts.project / path).write_bytes(manifest.content)
+    call = f"CARGO_FLAGS='{FLAGS}' build-lambda.sh prod"
+    story.append(f"{path}: the feature extra, which turns on alpha's loud; {call}")
+    expect_script(scripts, PROD, story, judge, flags=FLAGS)
+    change = edits.apply(EditClass.SOURCE, start)
+    assert change is not None
+    scripts.workspace.edit(change.edit)
+    story.append(f"{change.edit.summary}, {call}")
+    seen = expect_script(scripts, PROD, story, judge, flags=FLAGS)
+    again = compiled_in(seen, in_lock(start))
+    judge(
+        "An edit of source alone compiled dependencies where the script is given flags.",
+        holds=not again,
+        scenario=story,
+        rows=[Row(f"crate {crate}", "kept", "compiled") for crate in again],
+        log=seen.log,
+        hint="Give CARGO_FLAGS to the cargo that compiles the dependencies, too.",
+    )
+
+
+def compiled_in(seen: ScriptRun, crates: Collection[str]) -> list[str]:
+    """Return which of these crates a script's build has compiled."""
+    said = progress.crates_compiled(seen.notes.vertices) or seen.crates_compiled
+    return sorted({crate for crate in said if crate in crates})
 
 
 def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge: Judge) -> None:

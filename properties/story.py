@@ -66,10 +66,15 @@ def expect_success(seen: BuildObservation, story: Sequence[str], judge: Judge) -
 
 
 def expect_script(
-    scripts: Scripted, words: Sequence[str], story: Sequence[str], judge: Judge
+    scripts: Scripted,
+    words: Sequence[str],
+    story: Sequence[str],
+    judge: Judge,
+    *,
+    flags: str | None = None,
 ) -> ScriptRun:
-    """Call build-lambda.sh, which has to succeed; return the run, noted."""
-    seen = scripts.run_noting(BUILD_LAMBDA, *words)
+    """Call build-lambda.sh (with CARGO_FLAGS), which has to succeed; return the run, noted."""
+    seen = scripts.run_noting(BUILD_LAMBDA, *words, flags=flags)
     finding = f"`build-lambda.sh {' '.join(words)}` failed."
     judge(finding, holds=seen.status == 0, scenario=story, log=seen.log)
     return seen

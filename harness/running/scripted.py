@@ -166,13 +166,15 @@ class Scripted:
             self.bench.engine.expect_answer(f"{done.out}{done.err}")
         return _observed(done)
 
-    def run_noting(self, script: str, *arguments: str) -> ScriptRun:
+    def run_noting(self, script: str, *arguments: str, flags: str | None = None) -> ScriptRun:
         """Run a script and note what it calls docker with, and what its builds say of themselves.
 
-        That is noted whatever the script shows of it.
+        That is noted whatever the script shows of it. `flags` are CARGO_FLAGS.
         """
         folder = self.project.parent / "notes"
-        seen = self.run(script, *arguments, environment=noting.environment(folder))
+        asked = {} if flags is None else {"CARGO_FLAGS": flags}
+        environment = {**noting.environment(folder), **asked}
+        seen = self.run(script, *arguments, environment=environment)
         return replace(seen, notes=noting.read(folder))
 
     def offers(self, option: str) -> bool:
