@@ -37,6 +37,11 @@ def beside_its_scripts(under_test: Subject) -> bool:
     return Path(under_test.dockerfile.path).resolve().parent == under_test.scripts.parent
 
 
+def has_fitted_package(under_test: Subject) -> bool:
+    """Whether what the scripts export is the one program of the image, by a stage added here."""
+    return not beside_its_scripts(under_test) and under_test.dockerfile.stage(PACKAGE) is None
+
+
 def _with_defaults(parsed: Dockerfile, arguments: Mapping[str, str]) -> str:
     """Return the text with a default for each ARG that has none and whose value is known."""
     lines = parsed.text.splitlines(keepends=True)

@@ -22,6 +22,8 @@ from harness.structure import layers
 
 NOTHING_SAID = Config()
 HEREDOC_VERSION = 23
+STRIPPING, KEEPING = (True, "symbols"), (False, "none", "debuginfo")
+"""What a profile's `strip` may be (doc.rust-lang.org/cargo/reference/profiles.html)."""
 _CALLS = re.compile(r"(?<![\w.-])(cargo|rustc)(?![\w./-])")
 _SYNTAX = re.compile(r"^(#[ \t]*)syntax([ \t]*=)", re.IGNORECASE | re.MULTILINE)
 _VOLATILE = re.compile(layers.COMMITS, re.IGNORECASE)
@@ -34,8 +36,9 @@ class Subject(Brief):
     `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
     every commit or build where such a thing is declared. `roles` overrides those that are inferred,
     `program` is the artifact's path in the image where the entry point is not it, `image_files` are
-    patterns of what it may hold beside. `required` are
-    files without which the Dockerfile builds nothing, whatever else a generated project is.
+    patterns of what it may hold beside. `keeps_symbols` says that the project's manifest has the
+    program keep its symbol table. `required` are files without which the Dockerfile builds nothing,
+    whatever else a generated project is.
     """
 
     dockerfile: Dockerfile
@@ -49,6 +52,7 @@ class Subject(Brief):
     roles: Mapping[str, str] = field(default_factory=dict)
     program: str | None = None
     image_files: tuple[str, ...] = ()
+    keeps_symbols: bool = False
     required: Tree = field(default_factory=dict)
 
 
@@ -94,7 +98,8 @@ def load(
             for name, value in config.secrets.items()
         },
     )
-    shape = replace(described.shape, strips=like is not None and strips(like))
+    strip = None if like is None else said_of_strip(like)
+    shape = replace(described.shape, strips=strip in STRIPPING)
     program = (config.binary if judged is read else None) or described.program
     return replace(
         described,
@@ -102,17 +107,18 @@ def load(
         roles=config.roles,
         program=program,
         image_files=config.image_files,
+        keeps_symbols=strip in KEEPING,
         shape=shape,
     )
 
 
-def strips(project: Path) -> bool:
-    """Whether a project's own manifest has the program stripped of its symbols."""
+def said_of_strip(project: Path) -> object:
+    """Return what a project's own manifest says of `strip` in a release; None where nothing."""
     try:
         said = tomllib.loads((project / "Cargo.toml").read_text())
-        return said["profile"]["release"]["strip"] in {True, "symbols"}
+        return said["profile"]["release"]["strip"]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
 
 
 def describe(

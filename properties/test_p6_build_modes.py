@@ -270,7 +270,9 @@ def judge_plan(plan: Plan[Blueprint], scripts: Scripted, *, judge: Judge) -> Non
     prod = package(scripts, PACKAGE, "release", story, judge)
     judge_work(plan.start, dev_run, prod_run, story, judge)
     stripped = "strip" in compiler_flags(scripts.bench.subject.dockerfile)
-    judge_packages(dev, prod, story, judge, stripped=stripped)
+    judge_packages(
+        dev, prod, story, judge, stripped=stripped, keeps=scripts.bench.subject.keeps_symbols
+    )
     judge_answers(step.after, dev, prod, story, judge)
 
 
@@ -353,18 +355,25 @@ def image_build_in(seen: ScriptRun) -> str:
 
 
 def judge_packages(
-    dev: Package, prod: Package, story: Sequence[str], judge: Judge, *, stripped: bool
+    dev: Package,
+    prod: Package,
+    story: Sequence[str],
+    judge: Judge,
+    *,
+    stripped: bool,
+    keeps: bool,
 ) -> None:
     """Prod's package is smaller, optimised and stripped; dev's is there to debug.
 
-    Where the Dockerfile has every compiler strip (`stripped`), dev's cannot be.
+    Where the Dockerfile has every compiler strip (`stripped`), dev's cannot be; where the project
+    has the symbol table kept (`keeps`), prod's is.
     """
     smaller = prod.zipped < dev.zipped and prod.size < dev.size
     sizes = f"{prod.size} of {dev.size} bytes, zipped {prod.zipped} of {dev.zipped}"
     rows = [
         Row("prod's package against dev's", "smaller", "smaller" if smaller else sizes),
         Row("prod: optimised", "True", str(prod.optimised)),
-        Row("prod: symbols or debug information", "none", left_in(prod.facts)),
+        Row("prod: symbols or debug information", "none", left_in(prod.facts, keeps=keeps)),
         *(() if stripped else (debug_row(dev),)),
         Row("prod: debug assertions", "False", str("checked=true" in prod.printed)),
         Row("dev: debug assertions", "True", str("checked=true" in dev.printed)),
@@ -396,11 +405,11 @@ def judge_answers(
     )
 
 
-def left_in(facts: Elf | None) -> str:
-    """Return what a shipped binary should not hold."""
+def left_in(facts: Elf | None, *, keeps: bool) -> str:
+    """Return what a shipped binary should not hold; with `keeps` it may hold its symbol table."""
     if facts is None:
         return "no ELF file"
-    return "some" if facts.debug_info or facts.symbols else "none"
+    return "some" if facts.debug_info or (facts.symbols and not keeps) else "none"
 
 
 def debug_row(package: Package) -> Row:

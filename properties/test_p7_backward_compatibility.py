@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import for_scripts
 from harness.fitting import declared_arguments
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import (
@@ -217,6 +218,8 @@ def test_of_several_binaries_none_is_silently_left_out(
     with scripts_in(project(bench.subject, FIRST_ANSWER), bench, tally) as scripts:
         if not scripts.offers(OPTION):
             pytest.skip(f"these scripts know no {OPTION}")
+        if for_scripts.has_fitted_package(bench.subject):
+            pytest.skip("the Dockerfile has one program in its image, and no stage that exports")
         judge_several(scripts, judge=judge)
 
 

@@ -98,7 +98,11 @@ def judge_plan(plan: Plan[State], workspace: Workspace, reader: Reader, *, judge
     given = (SECRET.encode(), *given_secrets(workspace))
     under_test = bench.subject
     expectation = Expectation(
-        machine(), binary=under_test.program, allowed=under_test.image_files, secrets=given
+        machine(),
+        binary=under_test.program,
+        allowed=under_test.image_files,
+        secrets=given,
+        symbols=under_test.keeps_symbols,
     )
     judge_findings(findings_of(image, expectation), story, judge)
 

@@ -78,13 +78,14 @@ class Expectation:
     `binary` is its path, None to take the only program that was added. `allowed` are shell patterns
     of further paths that the project declares; their `*` stands for any text, with slashes too.
     `secrets` are values that were given to the build.
-    `machine` is in Lambda's words.
+    `machine` is in Lambda's words; `symbols` says that the project wants the program's table kept.
     """
 
     machine: str
     binary: str | None = None
     allowed: tuple[str, ...] = ()
     secrets: tuple[bytes, ...] = ()
+    symbols: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ RULES = {
     "stripped": Rule(
         "no debug information and no symbol table",
         "Ship what `cargo build --release` made, and strip it. A generated project leaves that to "
-        "the Dockerfile; one whose own manifest says `strip = true` is judged by --project.",
+        "the Dockerfile; one whose own manifest says what `strip` is to be is judged by that.",
     ),
 }
 """The rules, most telling first."""
@@ -184,7 +185,7 @@ def judge(image: Image, expectation: Expectation) -> list[Finding]:
     found += _configuration(image)
     found += _secrets(image, expectation)
     if binary in programs:
-        found += _runs(image, programs[binary], binary, expectation.machine)
+        found += _runs(image, programs[binary], binary, expectation)
     return found
 
 
@@ -315,10 +316,12 @@ def _secrets(image: Image, expectation: Expectation) -> Iterator[Finding]:
                 yield Finding("secret", "a secret given to the build is in the image", place)
 
 
-def _runs(image: Image, facts: Elf, binary: str, machine: str) -> Iterator[Finding]:
-    if facts.machine != machine:
-        yield Finding("architecture", f"expected {machine}, found {facts.machine}", binary)
-    if facts.debug_info or facts.symbols:
+def _runs(image: Image, facts: Elf, binary: str, expectation: Expectation) -> Iterator[Finding]:
+    if facts.machine != expectation.machine:
+        yield Finding(
+            "architecture", f"expected {expectation.machine}, found {facts.machine}", binary
+        )
+    if facts.debug_info or (facts.symbols and not expectation.symbols):
         what = "debug information" if facts.debug_info else "its symbol table"
         found = f"the binary still has {what}: `strip = true` in [profile.release] leaves it out"
         yield Finding("stripped", found, binary)

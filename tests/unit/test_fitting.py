@@ -332,23 +332,25 @@ def test_a_folder_with_a_source_of_its_own_is_a_member_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "expected"),
+    ("manifest", "expected", "keeps"),
     [
-        ("[profile.release]\nstrip = true\n", True),
-        ('[profile.release]\nstrip = "symbols"\n', True),
-        ('[profile.release]\nstrip = "debuginfo"\n', False),
-        ("[package]\n", False),
-        ("profile = 1\n", False),
-        ("no toml", False),
+        ("[profile.release]\nstrip = true\n", True, False),
+        ('[profile.release]\nstrip = "symbols"\n', True, False),
+        ('[profile.release]\nstrip = "debuginfo"\n', False, True),
+        ("[profile.release]\nstrip = false\n", False, True),
+        ("[package]\n", False, False),
+        ("profile = 1\n", False, False),
+        ("no toml", False, False),
     ],
 )
 def test_generated_projects_strip_where_the_project_does(
-    tmp_path: Path, manifest: str, expected: bool
+    tmp_path: Path, manifest: str, expected: bool, keeps: bool
 ) -> None:
     (tmp_path / "Dockerfile").write_text(STUB)
     (tmp_path / "Cargo.toml").write_text(manifest)
     loaded = subject.load(tmp_path / "Dockerfile", scripts=ROOT, like=tmp_path)
     assert loaded.shape.strips is expected
+    assert loaded.keeps_symbols is keeps
     made = render(plainest(loaded.shape, "app")).tree["Cargo.toml"]
     assert isinstance(made, File)
     assert (b"strip = true" in made.content) is expected

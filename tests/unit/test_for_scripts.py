@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import dockerfile, subject
-from harness.for_scripts import fitted, missing_stages
+from harness.for_scripts import fitted, has_fitted_package, missing_stages
 from harness.parsing.instructions import assignments
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +31,15 @@ def test_a_package_is_the_program_that_the_last_stage_starts() -> None:
         "COPY --from=runtime /usr/local/bin/app /bin/app\n"
         "COPY --from=runtime /usr/local/bin/app /bootstrap\n"
     )
+
+
+def test_what_other_scripts_export_is_known_to_be_one_program() -> None:
+    path = FIXTURES / "good" / "stub-layers.Dockerfile"
+    described = subject.describe(dockerfile.load(path), scripts=ROOT / "scripts")
+    assert has_fitted_package(described)
+    assert not has_fitted_package(replace(described, scripts=path.parent / "scripts"))
+    ours = dockerfile.load(ROOT / "Dockerfile.optimized")
+    assert not has_fitted_package(subject.describe(ours, scripts=FIXTURES))
 
 
 def test_the_toolchain_is_found_whatever_its_stage_is_called() -> None:

@@ -47,7 +47,7 @@ def open_workspace(
     with ExitStack() as opened:
 
         def open_one(path: Path) -> Workspace:
-            loaded = subject.load(path, scripts=ROOT / "scripts")
+            loaded = subject.load(path, scripts=ROOT / "scripts", like=path.parent)
             options = replace(loaded.options, network="none")
             bench = opened.enter_context(
                 scenario.prepare(engine, replace(loaded, options=options), say=say)
@@ -115,3 +115,15 @@ def test_most_rules_have_a_negative_control_on_a_real_image() -> None:
     """The rest (size, architecture) have theirs on images written down as data."""
     held = {broken.says for broken in regressions.of_images()}
     assert held == {DIFFERS, *RULES} - {"size", "architecture"}
+
+
+def test_a_symbol_table_that_the_project_has_kept_may_ship(
+    open_workspace: Callable[[Path], Workspace], reader: Reader, tmp_path: Path
+) -> None:
+    text = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
+    path = tmp_path / "kept.Dockerfile"
+    path.write_text(text.replace("strip -o /app target/release/app", "cp target/release/app /app"))
+    (tmp_path / "Cargo.toml").write_text('[profile.release]\nstrip = "debuginfo"\n')
+    workspace = open_workspace(path)
+    p8.judge_plan(PLAN, workspace, reader, judge=judge_of(workspace))
+    assert workspace.observations[0].succeeded
