@@ -13,6 +13,7 @@ from harness.structure.shell import Command
 from harness.structure.stagegraph import Step
 
 _STUB_TARGETS: Final = re.compile(r"(.*/)?(main|lib)\.rs")
+_ANY_PROJECT: Final = frozenset({"Cargo.toml", "build.rs"})
 
 
 def _stub_left(facts: Facts) -> Found:
@@ -133,14 +134,21 @@ def _lock_ignored(facts: Facts) -> Found:
 
 
 def _build_script_ignored(facts: Facts) -> Found:
-    """The project has a build script that no build in the engine sees; cargo builds without one."""
-    if facts.ignore is None or facts.files is None or facts.main is None:
+    """The project has a build script that no build in the engine sees; cargo builds without one.
+
+    Where no project is known it may have one, if all of it is copied, and sent but for exceptions.
+    """
+    if facts.ignore is None or facts.main is None:
         return
-    sent = {path for path in facts.files if not facts.ignore.excludes(path)}
+    files = facts.files
+    whole = [s for s in facts.building if any(path in sources.WHOLE for path in s.copied)]
+    if files is None:
+        files = _ANY_PROJECT if whole and not facts.ignore.excludes("any.txt") else ()
+    sent = {path for path in files if not facts.ignore.excludes(path)}
     manifests = sorted(path for path in sent if path.rpartition("/")[2] == "Cargo.toml")
     scripts = (f"{path.removesuffix('Cargo.toml')}build.rs" for path in manifests)
-    kept_away = [path for path in scripts if path in facts.files and path not in sent]
-    first = next((s for s in facts.building if s.reads_project), None)
+    kept_away = [path for path in scripts if path in files and path not in sent]
+    first = next((s for s in (*whole, *facts.building) if s.reads_project), None)
     if first is not None and kept_away:
         yield first.instruction.line, f"the ignore file keeps {kept_away[0]} from the build"
 

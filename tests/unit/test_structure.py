@@ -152,6 +152,19 @@ def test_a_build_script_that_is_kept_away_is_found(
 
 
 @pytest.mark.parametrize(
+    ("ignored", "found"), [("build*", True), ("build/", False), ("*\n!Cargo.*\n!src", False)]
+)
+def test_where_no_project_is_known_it_may_have_a_build_script(ignored: str, found: bool) -> None:
+    text = (DESIGNS / "stubs.Dockerfile").read_text()
+    ignore = dockerignore.parse(f"target\n.git\n{ignored}\n!Cargo.lock")
+    whole = dockerfile.parse(text.replace("COPY src src", "COPY . ."))
+    seen = structure.check(whole, ignore=ignore)
+    assert ("build-script-ignored" in {f.rule for f in seen}) is found
+    by_name = structure.check(dockerfile.parse(text), ignore=ignore)
+    assert "build-script-ignored" not in {f.rule for f in by_name}
+
+
+@pytest.mark.parametrize(
     ("copied", "late"), [("", True), ("COPY .carg[o] .cargo/", False), ("COPY .cargo/ x/", False)]
 )
 def test_a_configuration_that_is_copied_by_a_pattern_is_there(copied: str, late: bool) -> None:
