@@ -140,10 +140,9 @@ def _build_script_ignored(facts: Facts) -> Found:
     """
     if facts.ignore is None or facts.main is None:
         return
-    files = facts.files
     whole = [s for s in facts.building if any(path in sources.WHOLE for path in s.copied)]
-    if files is None:
-        files = _ANY_PROJECT if whole and not facts.ignore.excludes("any.txt") else ()
+    likely = _ANY_PROJECT if whole and not facts.ignore.excludes("any.txt") else frozenset[str]()
+    files = likely if facts.files is None else facts.files
     sent = {path for path in files if not facts.ignore.excludes(path)}
     manifests = sorted(path for path in sent if path.rpartition("/")[2] == "Cargo.toml")
     scripts = (f"{path.removesuffix('Cargo.toml')}build.rs" for path in manifests)
