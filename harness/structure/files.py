@@ -165,7 +165,14 @@ def _toolchain_late(facts: Facts) -> Found:
     if not facts.dependency_steps:
         return
     before = facts.building[: facts.dependency_steps[0]]
-    copied = [sources.named(path) for step in before for path in step.copied]
+    compiling = facts.building[facts.dependency_steps[0]]
+    taken = [path for step in before for path in step.copied]
+    taken += [
+        mount.source or "."
+        for mount in compiling.mounts
+        if mount.kind == "bind" and not mount.from_stage
+    ]
+    copied = [sources.named(path) for path in taken]
     if any(step.from_stages for step in before) and facts.files is None:
         explicit = [s for s in before if s.from_stages and "recipe.json" not in s.instruction.value]
         if explicit:
@@ -178,11 +185,11 @@ def _toolchain_late(facts: Facts) -> Found:
             continue
         if any(fnmatch(name, path) for path in copied for name in names):
             continue
-        if any(step.brings_source or _whole_stage(step) for step in before):
+        if compiling.brings_source or any(s.brings_source or _whole_stage(s) for s in before):
             continue
         line = next((s.instruction.line for s in facts.building if _names(s, names)), None)
         if line is None and facts.files is not None and facts.files & set(names):
-            line = facts.building[facts.dependency_steps[0]].instruction.line
+            line = compiling.instruction.line
         if line is not None:
             yield line, f"{what} is not there when the dependencies are compiled"
 

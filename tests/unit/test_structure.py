@@ -176,6 +176,16 @@ def test_a_configuration_that_is_copied_by_a_pattern_is_there(copied: str, late:
     assert ("toolchain-after-dependencies" in {f.rule for f in found}) is late
 
 
+@pytest.mark.parametrize(("mounted", "late"), [(".cargo", False), ("vendor", True)])
+def test_a_configuration_that_is_mounted_is_there(mounted: str, late: bool) -> None:
+    text = (DESIGNS / "stubs.Dockerfile").read_text().replace("COPY .cargo .cargo\n", "")
+    mount = f"RUN --mount=type=bind,source={mounted},target=/app/{mounted} mkdir src"
+    parsed = dockerfile.parse(text.replace("RUN mkdir src", mount))
+    files = {"Cargo.toml", "Cargo.lock", ".cargo/config.toml"}
+    found = structure.check(parsed, ignore=IGNORE, files=files)
+    assert ("toolchain-after-dependencies" in {f.rule for f in found}) is late
+
+
 def test_a_configuration_that_is_copied_by_a_pattern_may_be_late() -> None:
     text = (DESIGNS / "stubs.Dockerfile").read_text()
     late = text.replace("COPY .cargo .cargo\n", "").replace(
