@@ -269,7 +269,8 @@ def binary_of(
     """Return what the Dockerfile calls its binary, itself or by an ARG; or `app`.
 
     What the stage that is built (`target`, or the last) says goes before what it needs, and that
-    before the rest. Of an ARG the value counts that is `given`, or its default.
+    before the rest; of several names the one that it copies. Of an ARG the value counts that is
+    `given`, or its default.
     """
     if "BIN" in given:
         return given["BIN"]
@@ -277,19 +278,25 @@ def binary_of(
     installed = _installed(parsed)
     if installed is not None:
         return installed
-    for name, variable in _BINARY.findall(run_texts(parsed, _nearest_first(parsed, target))):
-        value = name or defaults.get(variable) or ""
-        if value and value not in _FOLDERS:
-            return value
-    return "app"
-
-
-def _nearest_first(parsed: Dockerfile, target: str | None) -> list[Stage]:
-    """Return the stages: those that the target goes back to, then those it needs, then the rest."""
     graph = stagegraph.of(parsed)
-    wanted = parsed.stage(target or "") or parsed.stages[-1]
-    needed, along = graph.reached_from(wanted.index), graph.chain(wanted.index)
-    return sorted(parsed.stages, key=lambda s: (s.index not in along, s.index not in needed))
+    built = (parsed.stage(target or "") or parsed.stages[-1]).index
+    needed, along = graph.reached_from(built), graph.chain(built)
+    nearest = sorted(parsed.stages, key=lambda s: (s.index not in along, s.index not in needed))
+    said = (
+        name or defaults.get(variable) or ""
+        for name, variable in _BINARY.findall(run_texts(parsed, nearest))
+    )
+    names = [value for value in said if value and value not in _FOLDERS]
+    copied = {posixpath.basename(path) for path in _copied_out(graph.steps_along(built))}
+    return next((name for name in names if name in copied), next(iter(names), "app"))
+
+
+def _copied_out(steps: Iterable[stagegraph.Step]) -> Iterator[str]:
+    """Yield the paths that these steps copy from other stages, and those that they give them."""
+    for step in steps:
+        if step.instruction.keyword == "COPY" and step.instruction.flag("from") is not None:
+            yield from instructions.transfer_of(step.instruction).sources
+            yield from destinations(step.instruction)
 
 
 def _installed(parsed: Dockerfile) -> str | None:

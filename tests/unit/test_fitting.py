@@ -316,6 +316,15 @@ def test_the_binary_is_that_of_the_stage_that_is_built() -> None:
     assert fitting.binary_of(parsed, target="worker") == "worker"
 
 
+def test_of_the_binaries_that_a_build_copies_together_the_image_has_its_own() -> None:
+    text = TWO_SERVICES.replace(
+        "--locked", "--locked && cp target/release/api target/release/worker /out/"
+    )
+    parsed = dockerfile.parse(text.replace("=build /target/release/", "=build /out/"))
+    assert fitting.binary_of(parsed) == "api"
+    assert fitting.binary_of(parsed, target="worker") == "worker"
+
+
 def test_a_workspace_lies_in_the_folders_that_are_copied() -> None:
     made = fitting.shape(dockerfile.parse(TWO_SERVICES), binary="api")
     assert (made.package, made.workspace) == (False, True)
