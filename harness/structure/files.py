@@ -166,12 +166,7 @@ def _toolchain_late(facts: Facts) -> Found:
         return
     before = facts.building[: facts.dependency_steps[0]]
     compiling = facts.building[facts.dependency_steps[0]]
-    taken = [path for step in before for path in step.copied]
-    taken += [
-        mount.source or "."
-        for mount in compiling.mounts
-        if mount.kind == "bind" and not mount.from_stage
-    ]
+    taken = [*(path for step in before for path in step.copied), *compiling.mounted]
     copied = [sources.named(path) for path in taken]
     if any(step.from_stages for step in before) and facts.files is None:
         explicit = [s for s in before if s.from_stages and "recipe.json" not in s.instruction.value]

@@ -68,13 +68,12 @@ def _manifests_after_source(facts: Facts) -> Found:
         return
     for step in facts.building:
         is_copy = step.instruction.keyword in ("COPY", "ADD")
-        mounted = [m.source or "." for m in step.mounts if m.kind == "bind" and not m.from_stage]
         manifests = step.from_stages or any(
-            sources.is_manifest(path) for path in (*step.copied, *mounted)
+            sources.is_manifest(path) for path in (*step.copied, *step.mounted)
         )
         if step.brings_source and is_copy:
             yield step.instruction.line, f"{_text(step)} brings in the source before any manifest"
-        if step.brings_source or ((is_copy or mounted) and manifests):
+        if step.brings_source or ((is_copy or step.mounted) and manifests):
             return
 
 

@@ -48,6 +48,11 @@ class Step:
     mounts: tuple[Mount, ...] = ()
 
     @property
+    def mounted(self) -> tuple[str, ...]:
+        """Return the context paths that it mounts."""
+        return tuple(m.source or "." for m in self.mounts if m.kind == "bind" and not m.from_stage)
+
+    @property
     def compiles(self) -> bool:
         """Return whether it compiles anything of the project or its dependencies."""
         return bool(self.compiled)
