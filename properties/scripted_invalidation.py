@@ -54,7 +54,8 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     expect_package(restored.after, scripts, seen, story, judge, hint=RESTORED)
     if Promise.PROD_SEES_HIDDEN in scripts.promises:
         judge_hidden(restored.after, scripts, story, judge=judge)
-    if "CARGO_FLAGS" in declared_arguments(scripts.bench.subject.dockerfile):
+    takes_flags = "CARGO_FLAGS" in declared_arguments(scripts.bench.subject.dockerfile)
+    if takes_flags and Promise.FLAGS_FOR_ALL in scripts.promises:
         judge_flags(restored.after, scripts, story, judge=judge)
 
 

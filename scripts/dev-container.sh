@@ -32,6 +32,7 @@
 
 # layerproof: sees files that change to an older date
 # layerproof: prod, too, sees files that change and keep their size and date
+# layerproof: CARGO_FLAGS reach the cargo that compiles the dependencies, too
 # layerproof: ends what an interrupted build runs
 # layerproof: one container for a directory, whatever path leads to it and whatever its name
 # layerproof: start and exec, too, replace a container that is not current

@@ -46,6 +46,7 @@ class Promise(enum.Enum):
 
     SEES_OLD_DATES = "sees files that change to an older date"
     PROD_SEES_HIDDEN = "prod, too, sees files that change and keep their size and date"
+    FLAGS_FOR_ALL = "CARGO_FLAGS reach the cargo that compiles the dependencies, too"
     ENDS_BUILDS = "ends what an interrupted build runs"
     ONE_CONTAINER = "one container for a directory, whatever path leads to it and whatever its name"
     CURRENT_BEFORE_EXEC = "start and exec, too, replace a container that is not current"
