@@ -17,7 +17,7 @@ from properties.legacy_rows import said_rows, zip_rows
 MAKEFILE = "Makefile"
 OWN_PLACE = "MAKEFILE_LIST"
 """How a Makefile knows where it lies."""
-_FROM_ROOT = re.compile(r"^\t.*(?<![\w)}/.-])(\./)?scripts/", re.MULTILINE)
+FROM_ROOT = re.compile(r"^\t.*(?<![\w)}/.-])(\./)?scripts/", re.MULTILINE)
 """A recipe that finds scripts in the folder in which make is called."""
 TEST = b"#[test]\nfn ends_as_it_is_told() {\n    assert!(%s);\n}\n"
 
@@ -115,6 +115,6 @@ def make(target: str, scripts: Scripted) -> tuple[str, ...]:
     file = scripts.scripts.parent / MAKEFILE
     here = scripts.project / "scripts"
     text = file.read_text()
-    if (OWN_PLACE not in text or _FROM_ROOT.search(text)) and not here.exists():
+    if (OWN_PLACE not in text or FROM_ROOT.search(text)) and not here.exists():
         here.symlink_to(scripts.scripts)
     return ("make", "-f", str(file), target)

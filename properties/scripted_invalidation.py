@@ -37,15 +37,9 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     seen = expect_script(scripts, PROD, story, judge)
     if keeps_compiled_crates(scripts.bench.subject.dockerfile):
         fresh = {unit.crate for unit in units_of(added.after) - units_of(start)}
-        again = [c for c in compiled_in(seen, in_lock(added.after)) if c not in fresh]
-        judge(
-            "The script's build compiled other crates than the one that was added.",
-            holds=not again,
-            scenario=story,
-            rows=[Row(f"crate {crate}", "kept", "compiled") for crate in again],
-            log=seen.log,
-            hint="Let the cache mount keep its id when a manifest or the lock file changes.",
-        )
+        finding = "The script's build compiled other crates than the one that was added."
+        hint = "Let the cache mount keep its id when a manifest or the lock file changes."
+        expect_kept(finding, in_lock(added.after) - fresh, seen, story, judge, hint=hint)
     restored = edits.apply(EditClass.SOURCE, added.after)
     assert restored is not None
     scripts.workspace.edit(restored.edit, old=True)
@@ -75,21 +69,31 @@ def judge_flags(start: Blueprint, scripts: Scripted, story: list[str], *, judge:
     scripts.workspace.edit(change.edit)
     story.append(f"{change.edit.summary}, {call}")
     seen = expect_script(scripts, PROD, story, judge, flags=FLAGS)
-    again = compiled_in(seen, in_lock(start))
+    finding = "An edit of source alone compiled dependencies where the script is given flags."
+    hint = "Give CARGO_FLAGS to the cargo that compiles the dependencies, too."
+    expect_kept(finding, in_lock(start), seen, story, judge, hint=hint)
+
+
+def expect_kept(
+    finding: str,
+    crates: Collection[str],
+    seen: ScriptRun,
+    story: Sequence[str],
+    judge: Judge,
+    *,
+    hint: str,
+) -> None:
+    """None of these crates was compiled by a script's build."""
+    said = progress.crates_compiled(seen.notes.vertices) or seen.crates_compiled
+    again = sorted({crate for crate in said if crate in crates})
     judge(
-        "An edit of source alone compiled dependencies where the script is given flags.",
+        finding,
         holds=not again,
         scenario=story,
         rows=[Row(f"crate {crate}", "kept", "compiled") for crate in again],
         log=seen.log,
-        hint="Give CARGO_FLAGS to the cargo that compiles the dependencies, too.",
+        hint=hint,
     )
-
-
-def compiled_in(seen: ScriptRun, crates: Collection[str]) -> list[str]:
-    """Return which of these crates a script's build has compiled."""
-    said = progress.crates_compiled(seen.notes.vertices) or seen.crates_compiled
-    return sorted({crate for crate in said if crate in crates})
 
 
 def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge: Judge) -> None:
