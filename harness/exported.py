@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import posixpath
 
-from harness import dockerfile, fitting
+from harness import dockerfile, naming
 from harness.model import Dockerfile, Instruction
 from harness.parsing import instructions
 from harness.structure import stagegraph
 
 RUNTIME_IMAGE = "amazon/aws-lambda-provided:al2023"
 STAGE = "layerproof-runtime"
-TASK_ROOT = fitting.OF_LAMBDA["LAMBDA_TASK_ROOT"]
+TASK_ROOT = naming.OF_LAMBDA["LAMBDA_TASK_ROOT"]
 BOOTSTRAP = "/bootstrap"
 """What Lambda starts (docs.aws.amazon.com/lambda, "Building a custom runtime")."""
 
@@ -52,7 +52,7 @@ def _program(exporting: list[Instruction]) -> str:
         for copy in exporting
         if copy.keyword == "COPY"
         and not any(source.endswith("/") for source in instructions.transfer_of(copy).sources)
-        for path in fitting.destinations(copy)
+        for path in naming.destinations(copy)
     ]
     names = {posixpath.normpath(posixpath.join("/", path)) for path in placed}
     return names.pop() if len(names) == 1 and BOOTSTRAP not in names else BOOTSTRAP

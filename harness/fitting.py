@@ -1,4 +1,4 @@
-"""What a generated project has to be for a Dockerfile: its shape, its binary's name, its files.
+"""What a generated project has to be for a Dockerfile: its shape, and its files.
 
 A Dockerfile that copies `Cargo.toml` and `src` by name can only build a single package of that
 shape; generated projects keep to what its instructions reach. Pure.
@@ -8,26 +8,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
-from harness.model import Dockerfile, File, Instruction, Mount, Stage, Tree
+from harness.model import Dockerfile, File, Instruction, Mount, Tree
 from harness.parsing import instructions
 from harness.parsing.dockerignore import NOTHING, Ignore
 from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
+from harness.texts import run_texts
 
-_BINARY = re.compile(
-    r"(?:/(?:release|debug|cargo/bin|(?<=target/)lambda|lambda(?=/[^\s/]+/bootstrap\b))/"
-    r"|--bin[ =]"
-    r"|\btarget/(?:[^\s/]+/)?\$\{?\w+\}?/(?!release/|debug/))"
-    r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
-)
-"""Where a binary's name stands: in cargo's target directory or bin folder, or after `--bin`."""
-OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
-"""Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
-NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
 _MEMBER = re.compile(r"([\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
 """Programs that compile no project, whatever a RUN has mounted."""
@@ -53,7 +43,6 @@ _NO_MEMBERS = frozenset(
     ]
 )
 """Folders that are copied whole and hold no members of a workspace."""
-_FOLDERS = {"deps", "build", "examples", "incremental"}
 _CARGO_CONFIGURATION = ".cargo/config.toml"
 _PATTERN_IN_CARGO = re.compile(r"\.cargo/[^/]*[*?\[]")
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
@@ -261,158 +250,6 @@ def required(parsed: Dockerfile) -> Tree:
     return found
 
 
-def binary_of(
-    parsed: Dockerfile,
-    given: Mapping[str, str] = NOTHING_GIVEN,
-    target: str | None = None,
-) -> str:
-    """Return what the Dockerfile calls its binary, itself or by an ARG; or `app`.
-
-    What the stage that is built (`target`, or the last) says goes before what it needs, and that
-    before the rest; of several names the one that it copies. Of an ARG the value counts that is
-    `given`, or its default.
-    """
-    if "BIN" in given:
-        return given["BIN"]
-    defaults = {**_defaults(parsed), **given}
-    installed = _installed(parsed)
-    if installed is not None:
-        return installed
-    graph = stagegraph.of(parsed)
-    built = (parsed.stage(target or "") or parsed.stages[-1]).index
-    needed, along = graph.reached_from(built), graph.chain(built)
-    nearest = sorted(parsed.stages, key=lambda s: (s.index not in along, s.index not in needed))
-    said = (
-        name or defaults.get(variable) or ""
-        for name, variable in _BINARY.findall(run_texts(parsed, nearest))
-    )
-    names = [value for value in said if value and value not in _FOLDERS]
-    copied = {posixpath.basename(path) for path in _copied_out(graph.steps_along(built))}
-    return next((name for name in names if name in copied), next(iter(names), "app"))
-
-
-def _copied_out(steps: Iterable[stagegraph.Step]) -> Iterator[str]:
-    """Yield the paths that these steps copy from other stages, and those that they give them."""
-    for step in steps:
-        if step.instruction.keyword == "COPY" and step.instruction.flag("from") is not None:
-            yield from instructions.transfer_of(step.instruction).sources
-            yield from destinations(step.instruction)
-
-
-def _installed(parsed: Dockerfile) -> str | None:
-    """Return what is copied from the `bin` folder that `cargo install --path` was given."""
-    if not re.search(r"cargo\s+install\s[^\n]*--path\b", run_texts(parsed)):
-        return None
-    copies = (i for stage in parsed.stages for i in stage.instructions if i.keyword == "COPY")
-    sources = (
-        source
-        for copy in copies
-        if copy.flag("from") is not None
-        for source in instructions.transfer_of(copy).sources
-    )
-    names = (re.search(r"/bin/([A-Za-z][A-Za-z0-9_-]*)$", source) for source in sources)
-    return next((found[1] for found in names if found is not None), None)
-
-
-def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
-    """Return the build arguments that a Dockerfile which has them needs for generated projects.
-
-    That is `BIN`, and what a binary's name is taken from where it has no default.
-    """
-    declared, defaults = declared_arguments(parsed), _defaults(parsed)
-    variables = {variable for _, variable in _BINARY.findall(run_texts(parsed))}
-    wanted = {name for name in variables & declared if not defaults.get(name)}
-    return dict.fromkeys(sorted(wanted | {"BIN"} & declared), binary)
-
-
-def program_of(parsed: Dockerfile) -> str | None:
-    """Return where an image of Lambda's keeps its program, which its entry point does not name.
-
-    None where the last stage starts from another image, has an ENTRYPOINT, or copies no bootstrap.
-    """
-    graph = stagegraph.of(parsed)
-    last = len(parsed.stages) - 1
-    steps = [step.instruction for step in graph.steps_along(last)]
-    if "lambda" not in graph.base_image(last) or any(i.keyword == "ENTRYPOINT" for i in steps):
-        return None
-    root = OF_LAMBDA["LAMBDA_TASK_ROOT"]
-    programs = []
-    for copy in steps:
-        if copy.keyword == "WORKDIR":
-            root = posixpath.join(root, _with_values(copy.value, OF_LAMBDA))
-        if copy.keyword != "COPY":
-            continue
-        folders = [s for s in instructions.transfer_of(copy).sources if s.endswith("/")]
-        for path in [d.rstrip("/") + "/bootstrap" if folders else d for d in destinations(copy)]:
-            placed = posixpath.normpath(posixpath.join(root, _with_values(path, OF_LAMBDA)))
-            if posixpath.basename(placed) == "bootstrap":
-                programs.append(placed)
-    return programs[-1] if programs else None
-
-
-def _with_values(text: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        text = text.replace(f"${{{name}}}", value).replace(f"${name}", value)
-    return text
-
-
-def destinations(instruction: Instruction) -> list[str]:
-    """Return the paths that a COPY gives to what it names, as written."""
-    copied = instructions.transfer_of(instruction)
-    if not copied.destination.endswith("/") and copied.destination != ".":
-        return [copied.destination]
-    return [
-        posixpath.join(copied.destination, posixpath.basename(source)) for source in copied.sources
-    ]
-
-
-def _defaults(parsed: Dockerfile) -> dict[str, str]:
-    """Return the first plain value of each ARG and ENV that has one."""
-    staged = (i for stage in parsed.stages for i in stage.instructions)
-    found: dict[str, str] = {}
-    for instruction in (*parsed.global_args, *staged):
-        if instruction.keyword in {"ARG", "ENV"}:
-            for name, value in instructions.assignments(instruction, escape=parsed.escape):
-                if value and "$" not in value:
-                    found.setdefault(name, value.strip("\"'"))
-    return found
-
-
-def run_texts(parsed: Dockerfile, stages: Iterable[Stage] | None = None) -> str:
-    """Return what the instructions that make or copy files say, comments left out.
-
-    `stages` are those of the Dockerfile to read, in that order; None for all.
-    """
-    made = (i for stage in stages or parsed.stages for i in stage.instructions)
-    return "\n".join(text_of(i) for i in made if i.keyword in {"RUN", "COPY"})
-
-
-def declared_arguments(parsed: Dockerfile) -> frozenset[str]:
-    """Return the names of all ARGs, global and of stages."""
-    staged = (i for stage in parsed.stages for i in stage.instructions)
-    return frozenset(
-        name
-        for instruction in (*parsed.global_args, *staged)
-        if instruction.keyword == "ARG"
-        for name, _ in instructions.assignments(instruction, escape=parsed.escape)
-    )
-
-
-def compiler_flags(parsed: Dockerfile) -> str:
-    """Return the flags that a stage gives the compiler by ENV, as written; empty where none does.
-
-    They hold in a container that is made from it too, and take the place of those that the project
-    configures (cargo's `build.rustflags`).
-    """
-    environments = (i for s in parsed.stages for i in s.instructions if i.keyword == "ENV")
-    return " ".join(
-        value or ""
-        for instruction in environments
-        for name, value in instructions.assignments(instruction, escape=parsed.escape)
-        if name.endswith("RUSTFLAGS")
-    )
-
-
 def _context_sources(
     parsed: Dockerfile,
     *,
@@ -453,9 +290,3 @@ def _only_looked_into(instruction: Instruction, mount: Mount) -> bool:
     return all(_LOOKING.fullmatch(command.program) for command in commands) and not any(
         word in whole for command in commands if command.program == "cp" for word in command.words
     )
-
-
-def text_of(instruction: Instruction) -> str:
-    """Return what an instruction says, its here-documents included."""
-    bodies = "\n".join(heredoc.content for heredoc in instruction.heredocs)
-    return f"{instruction.value}\n{bodies}"

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness import subject as subjects
-from harness.fitting import destinations
 from harness.judging import foundation
 from harness.model import Dockerfile, Stage
+from harness.naming import destinations
 from harness.parsing.instructions import assignments
 from harness.structure import stagegraph
 from harness.subject import Subject

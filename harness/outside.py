@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-from harness.fitting import run_texts
 from harness.model import Dockerfile
 from harness.parsing import instructions
 from harness.structure import shell, stagegraph
 from harness.structure.compiles import subcommand
+from harness.texts import run_texts
 
 _FETCHING = {"apk", "apt", "apt-get", "curl", "dnf", "microdnf", "rustup", "wget", "yum"}
 _FETCHING_CALLS = {

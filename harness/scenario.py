@@ -22,7 +22,7 @@ from typing import TypeVar
 import docker
 import requests
 
-from harness import cache, engine, fitting, outside, strategies, subject
+from harness import cache, engine, fitting, outside, strategies, subject, texts
 from harness.brief import Brief
 from harness.engine import Engine
 from harness.errors import LOG_TAIL_LINES, LayerProofError, ProjectError
@@ -106,7 +106,7 @@ class Bench(Brief):
         number = 256 + secrets.randbelow(2**30) if isolated else 256
         context = home / (called or f"context-{name}")
         chosen = options or self.subject.options
-        if isolated and CACHE_ARGUMENT in fitting.declared_arguments(self.subject.dockerfile):
+        if isolated and CACHE_ARGUMENT in texts.declared_arguments(self.subject.dockerfile):
             chosen = replace(chosen, build_args={CACHE_ARGUMENT: name, **chosen.build_args})
         made = Workspace(self, home, context, chosen, number)
         try:

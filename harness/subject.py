@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import dockerfile, exported, fitting
+from harness import dockerfile, exported, fitting, naming, texts
 from harness.brief import Brief
 from harness.config import Config
 from harness.errors import ExpansionError, ProjectError, UsageError
@@ -127,11 +127,11 @@ def describe(
     scripts: Path,
     ignore: str | None = None,
     project: Path | None = None,
-    given: Mapping[str, str] = fitting.NOTHING_GIVEN,
+    given: Mapping[str, str] = naming.NOTHING_GIVEN,
     target: str | None = None,
 ) -> Subject:
     """Return the subject that a parsed Dockerfile makes with the build arguments `given`."""
-    binary = fitting.binary_of(parsed, given, target)
+    binary = naming.binary_of(parsed, given, target)
     return Subject(
         dockerfile=parsed,
         scripts=scripts,
@@ -140,9 +140,9 @@ def describe(
         ignore=ignore,
         volatile=volatile(parsed),
         project=project,
-        program=fitting.program_of(parsed),
+        program=naming.program_of(parsed),
         options=BuildOptions(
-            build_args=fitting.arguments(parsed, binary) if project is None else {}
+            build_args=naming.arguments(parsed, binary) if project is None else {}
         ),
         required={} if project is not None else fitting.required(parsed),
     )
@@ -163,7 +163,7 @@ def ignored(under_test: Subject) -> Ignore | None:
 def volatile(parsed: Dockerfile) -> tuple[str, ...]:
     """Return the names of ARGs that stand for the commit or the moment of the build."""
     return tuple(
-        sorted(name for name in fitting.declared_arguments(parsed) if _VOLATILE.fullmatch(name))
+        sorted(name for name in texts.declared_arguments(parsed) if _VOLATILE.fullmatch(name))
     )
 
 
@@ -197,7 +197,7 @@ def started_from(parsed: Dockerfile, arguments: Mapping[str, str]) -> tuple[str,
 def compiles(parsed: Dockerfile, index: int) -> bool:
     """Whether the stage, or one that is built upon it, calls cargo or rustc."""
     stage = parsed.stages[index]
-    if any(i.keyword == "RUN" and _CALLS.search(fitting.text_of(i)) for i in stage.instructions):
+    if any(i.keyword == "RUN" and _CALLS.search(texts.text_of(i)) for i in stage.instructions):
         return True
     later = parsed.stages[index + 1 :]
     upon = (s.index for s in later if parent_of(parsed, s.index, s.base) is stage)

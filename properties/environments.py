@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 from harness import subject as subjects
-from harness.fitting import declared_arguments
 from harness.for_scripts import beside_its_scripts
 from harness.judging import elf
 from harness.judging.judge import Judge
@@ -17,6 +16,7 @@ from harness.judging.report import Row
 from harness.running.noting import answering_late
 from harness.running.scripted import BUILD_LAMBDA, PACKAGE, Scripted
 from harness.subject import Subject
+from harness.texts import declared_arguments
 from properties.common import same_lines
 from properties.legacy_rows import artifacts
 

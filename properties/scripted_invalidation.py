@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Sequence
 
 from harness import progress
-from harness.fitting import declared_arguments
 from harness.generated import edits
 from harness.generated.projects import Blueprint, folder, render
 from harness.judging.foundation import keeps_compiled_crates
@@ -14,6 +13,7 @@ from harness.judging.judge import Judge
 from harness.judging.report import Row
 from harness.model import EditClass, File
 from harness.running.scripted import PACKAGE, Promise, Scripted, ScriptRun
+from harness.texts import declared_arguments
 from properties.common import with_feature
 from properties.compiled_crates import in_lock, units_of
 from properties.story import expect_script

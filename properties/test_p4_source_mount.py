@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.fitting import compiler_flags
 from harness.generated import trees
 from harness.generated.projects import Blueprint, Member, render
 from harness.generated.source_trees import differences, listed, on_host
@@ -34,6 +33,7 @@ from harness.running.scripted import (
     scripted,
 )
 from harness.scenario import Bench
+from harness.texts import compiler_flags
 from properties.common import git, on_terminal
 from properties.story import count
 

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import strategies
-from harness.fitting import compiler_flags, declared_arguments
 from harness.generated import edits
 from harness.generated.projects import UNOPTIMISED, Blueprint, folder, render, root_source
 from harness.judging import elf
@@ -27,6 +26,7 @@ from harness.running.scripted import BUILD_LAMBDA, PACKAGE, ZIP, Promise, Script
 from harness.scenario import Bench
 from harness.strategies import Plan
 from harness.subject import Subject
+from harness.texts import compiler_flags, declared_arguments
 from properties.common import dev_truth, same_lines, scripts_in, with_feature
 from properties.story import count, expect_script
 

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import for_scripts
-from harness.fitting import declared_arguments
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import (
     CLEAN_CHOICE,
@@ -40,6 +39,7 @@ from harness.running.scripted import (
 from harness.scenario import Bench
 from harness.strategies import plainest
 from harness.subject import Subject
+from harness.texts import declared_arguments
 from properties.common import (
     on_terminal,
     same_lines,

@@ -16,7 +16,6 @@ from harness import dockerfile
 from harness import subject as subjects
 from harness.config import Config
 from harness.engine import Engine
-from harness.fitting import declared_arguments
 from harness.judging.image import Image
 from harness.judging.judge import Judge, Tally
 from harness.judging.minimality import RECORDS, RULES, Expectation, Finding
@@ -29,6 +28,7 @@ from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan, State, tree_of
 from harness.structure.safety import SECRET_NAME, SECRET_URL
 from harness.subject import Subject
+from harness.texts import declared_arguments
 from properties.common import structure_findings
 from properties.story import any_plan, count, expect_no_finding, expect_success
 

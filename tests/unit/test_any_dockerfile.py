@@ -15,6 +15,7 @@ from harness.keys.build_state import BuildState
 from harness.keys.context import of_tree
 from harness.model import Dockerfile, File
 from harness.structure import checks
+from harness.texts import compiler_flags
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures" / "dockerfiles"
@@ -105,7 +106,7 @@ def read_out(parsed: Dockerfile) -> None:
     foundation.made_of_the_source(parsed)
     exported.with_runtime(parsed)
     dockerfile.parse(for_scripts.fitted(parsed, described))
-    fitting.compiler_flags(parsed)
+    compiler_flags(parsed)
     fitting.project_elsewhere(parsed)
     outside.vendoring(parsed)
     outside.downloads(parsed)

@@ -1,4 +1,4 @@
-"""fitting: which projects a Dockerfile can build, and what its program is."""
+"""fitting: which projects a Dockerfile can build."""
 
 from __future__ import annotations
 
@@ -17,14 +17,6 @@ from harness.strategies import blueprints, plainest
 ROOT = Path(__file__).parents[2]
 STUB = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
 MOUNT = (ROOT / "fixtures/dockerfiles/good/cache-mount.Dockerfile").read_text()
-LAMBDA_IMAGE = """\
-ARG RUNTIME=public.ecr.aws/lambda/provided:al2023
-FROM rust AS build
-RUN cargo build
-FROM ${RUNTIME}
-COPY --from=build /target/release/app %s
-CMD ["function.handler"]
-"""
 LISTED = """\
 FROM rust AS build
 WORKDIR /app
@@ -65,19 +57,6 @@ def test_a_dockerfile_that_takes_the_whole_context_gets_anything() -> None:
     assert fitting.shape(dockerfile.parse(MOUNT)) == Shape()
     bound = "FROM rust\nRUN --mount=type=bind,target=/src cargo build\n"
     assert fitting.shape(dockerfile.parse(bound)) == Shape()
-
-
-@pytest.mark.parametrize(
-    ("text", "flags"),
-    [
-        ("ENV PATH=/a", ""),
-        ('ENV RUSTFLAGS="-C strip=symbols" OTHER=b', '"-C strip=symbols"'),
-        ("ENV CARGO_BUILD_RUSTFLAGS -Copt-level=3", "-Copt-level=3"),
-        ("ARG RUSTFLAGS=-Cstrip=symbols", ""),
-    ],
-)
-def test_flags_that_hold_in_a_container_are_those_of_the_environment(text: str, flags: str) -> None:
-    assert fitting.compiler_flags(dockerfile.parse(f"FROM rust\n{text}\n")) == flags
 
 
 def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
@@ -130,67 +109,6 @@ def test_what_a_dockerfile_cannot_do_without_is_there_in_every_project() -> None
     assert fitting.required(dockerfile.parse("FROM rust\nCOPY .carg[o]/config.toml x\n")) == {}
     assert fitting.required(dockerfile.parse(STUB)) == {}
     assert fitting.required(dockerfile.parse(MOUNT)) == {}
-
-
-@pytest.mark.parametrize(
-    ("destination", "program"),
-    [
-        ("${LAMBDA_RUNTIME_DIR}/bootstrap", "/var/runtime/bootstrap"),
-        ("$LAMBDA_TASK_ROOT/bootstrap", "/var/task/bootstrap"),
-        ("./bootstrap", "/var/task/bootstrap"),
-        ("/opt/other", None),
-    ],
-)
-def test_the_program_of_a_lambda_image_is_its_bootstrap(
-    destination: str, program: str | None
-) -> None:
-    parsed = dockerfile.parse(LAMBDA_IMAGE % destination)
-    assert fitting.program_of(parsed) == program
-
-
-def test_the_program_of_another_image_is_what_its_entry_point_names() -> None:
-    text = (LAMBDA_IMAGE % "./bootstrap").replace("public.ecr.aws/lambda/provided", "debian")
-    assert fitting.program_of(dockerfile.parse(text)) is None
-
-
-def test_a_build_argument_that_is_given_names_the_binary() -> None:
-    text = "FROM rust\nARG BIN=\nARG NAME=one\nCOPY . .\nRUN cargo build --bin $NAME\n"
-    parsed = dockerfile.parse(text)
-    assert fitting.binary_of(parsed) == "one"
-    assert fitting.binary_of(parsed, {"NAME": "two"}) == "two"
-    assert fitting.binary_of(parsed, {"BIN": "three"}) == "three"
-
-
-@pytest.mark.parametrize(
-    ("path", "binary"),
-    [
-        ("target/${PROFILE}/bootstrap", "bootstrap"),
-        ("target/$TARGET/$PROFILE/bootstrap", "bootstrap"),
-        ("/src/target/$TARGET/release/bootstrap", "bootstrap"),
-    ],
-)
-def test_a_binary_is_named_behind_a_variable_of_its_path(path: str, binary: str) -> None:
-    text = f"FROM rust\nCOPY . .\nRUN cargo build && install {path} /out/it\n"
-    assert fitting.binary_of(dockerfile.parse(text)) == binary
-
-
-def test_a_binary_that_cargo_installs_is_called_what_is_copied() -> None:
-    text = (
-        "FROM rust AS build\nCOPY . .\nRUN cargo install --path . --root /out\n"
-        "FROM debian\nCOPY --from=build /out/bin/handler /bootstrap\n"
-    )
-    assert fitting.binary_of(dockerfile.parse(text)) == "handler"
-
-
-def test_a_folder_that_is_copied_into_an_image_of_lambda_holds_its_program() -> None:
-    text = (
-        "FROM public.ecr.aws/lambda/provided:al2023 AS base\nFROM rust AS build\n"
-        'FROM base\nCOPY --from=build /out/ /var/runtime/\nCMD ["bootstrap"]\n'
-    )
-    assert fitting.program_of(dockerfile.parse(text)) == "/var/runtime/bootstrap"
-    moved = text.replace("COPY --from=build /out/ /var/runtime/", "{}")
-    moved = moved.format("WORKDIR ${LAMBDA_RUNTIME_DIR}\nCOPY --from=build /out/app ./bootstrap")
-    assert fitting.program_of(dockerfile.parse(moved)) == "/var/runtime/bootstrap"
 
 
 def test_members_that_a_dockerfile_lists_are_those_of_the_generated_workspace() -> None:
@@ -308,21 +226,6 @@ def test_a_dockerfile_that_takes_crates_and_no_source_of_the_root_gets_workspace
     plain = plainest(made.shape, made.binary)
     assert plain.workspace
     assert "crates/app/src/main.rs" in render(plain).tree
-
-
-def test_the_binary_is_that_of_the_stage_that_is_built() -> None:
-    parsed = dockerfile.parse(TWO_SERVICES)
-    assert fitting.binary_of(parsed) == "api"
-    assert fitting.binary_of(parsed, target="worker") == "worker"
-
-
-def test_of_the_binaries_that_a_build_copies_together_the_image_has_its_own() -> None:
-    text = TWO_SERVICES.replace(
-        "--locked", "--locked && cp target/release/api target/release/worker /out/"
-    )
-    parsed = dockerfile.parse(text.replace("=build /target/release/", "=build /out/"))
-    assert fitting.binary_of(parsed) == "api"
-    assert fitting.binary_of(parsed, target="worker") == "worker"
 
 
 def test_a_workspace_lies_in_the_folders_that_are_copied() -> None:

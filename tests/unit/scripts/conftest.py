@@ -31,3 +31,10 @@ def shell(tmp_path: Path, tools: Path) -> Iterator[Shell]:
     made = Shell(tmp_path, tmp_path / "project")
     yield made
     made.verify_stubs()
+
+
+@pytest.fixture
+def project(shell: Shell) -> Shell:
+    """The same place, with a cargo project in it."""
+    shell.cargo_project()
+    return shell

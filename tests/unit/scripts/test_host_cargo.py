@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.process import Completed
+from tests.unit.scripts.build_stubs import zipped
 from tests.unit.scripts.shell_stubs import Answer, Shell
-from tests.unit.scripts.test_build_lambda import zipped
 from tests.unit.scripts.test_package import X86
 
 TRIPLE = "x86_64-unknown-linux-gnu"
@@ -38,12 +38,6 @@ def cargo(shell: Shell, *names: str, triple: str = "", when: str = "*", does: st
         err="    Finished `release` profile [optimized] target(s) in 0.10s\n",
         does=f'mkdir -p "{directory}"; {make} {does}',
     )
-
-
-@pytest.fixture
-def project(shell: Shell) -> Shell:
-    shell.cargo_project()
-    return shell
 
 
 def build(shell: Shell, *arguments: str, **changes: str) -> Completed:

@@ -11,8 +11,8 @@ import pytest
 
 from harness import process
 from tests.processes import has_ended
+from tests.unit.scripts.build_stubs import engine
 from tests.unit.scripts.shell_stubs import SCRIPTS, Answer, Shell
-from tests.unit.scripts.test_build_lambda import engine
 from tests.unit.scripts.test_package import X86
 
 pytestmark = pytest.mark.usefixtures("signals_arrive")
