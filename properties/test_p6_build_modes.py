@@ -315,9 +315,7 @@ def package(
     assert content is not None
     binary = scripts.bench.subject.binary
     printed, built = scripts.programs(f"./{program}", f"./target/{profile}/{binary}")
-    zipped = zlib.compress(content)
-    if program == PACKAGE:
-        zipped = content_of(scripts, ZIP) or b""
+    zipped = (content_of(scripts, ZIP) or b"") if program == PACKAGE else zlib.compress(content)
     optimised = UNOPTIMISED not in content
     return Package(len(zipped), len(content), optimised, elf.read(content), printed, built)
 
