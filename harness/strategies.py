@@ -190,6 +190,8 @@ def each_file_in_turn(start: S) -> Plan[S]:
     for edit_class, choice in (
         (EditClass.SOURCE, 0),
         (EditClass.SOURCE, 1),
+        (EditClass.SOURCE_COMMENT, 1),
+        (EditClass.SOURCE_COMMENT, 2),
         (EditClass.BUILD_SCRIPT, 0),
     ):
         made = _changes(edit_class, states[-1])[choice:][:1]

@@ -7,6 +7,7 @@ working tree is read once and never written. Pure, but for `load`.
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 import re
 import tomllib
@@ -30,6 +31,7 @@ CLASSES = (
     EditClass.MODE,
     EditClass.ODD_NAME,
     EditClass.README,
+    EditClass.BUILD_SCRIPT,
     EditClass.MANIFEST_COMMENT,
     EditClass.PROFILE,
     EditClass.REVERT,
@@ -133,6 +135,8 @@ def _manifests(files: Tree) -> dict[str, Mapping[str, Any]]:
 def edit_of_a_library(now: Checkout) -> tuple[Edit, str] | None:
     """Return an edit of a library that the program cannot do without, and its package's name; None
     where none lies in another package of the tree.
+
+    No other edit writes the same: what has it was not compiled before.
     """
     found = _library(now)
     if found is None:
@@ -141,19 +145,16 @@ def edit_of_a_library(now: Checkout) -> tuple[Edit, str] | None:
     entry = now.tree[path]
     if not isinstance(entry, File):
         return None
-    changed = _rewritten(EditClass.SOURCE_COMMENT, entry, None, now)
+    changed = replace(entry, content=entry.content + b"// a library: " + WORD + b"\n")
     return Edit(EditClass.SOURCE_COMMENT, f"{path}: a comment", changes={path: changed}), package
 
 
 def _library(now: Checkout) -> tuple[str, str] | None:
     """Return the source of the first library by path of the program's package, and its package."""
     manifests = _manifests(dict(now.files))
-    around = [f for f in manifests if not f or now.source.startswith(f"{f}/")]
-    if not around:
-        return None
-    folder = max(around, key=len)
+    folder = _package(now, manifests)
     shared = manifests.get("", {}).get("workspace", {}).get("dependencies", {})
-    for name, asked in sorted(manifests[folder].get("dependencies", {}).items()):
+    for name, asked in sorted(manifests.get(folder, {}).get("dependencies", {}).items()):
         if not isinstance(asked, dict) or asked.get("optional"):
             continue
         whole, base = (shared.get(name), "") if asked.get("workspace") else (asked, folder)
@@ -163,6 +164,49 @@ def _library(now: Checkout) -> tuple[str, str] | None:
             if source in now.tree and "name" in package:
                 return source, str(package["name"])
     return None
+
+
+def _package(now: Checkout, manifests: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the folder of the package that the program is of."""
+    around = [f for f in manifests if not f or now.source.startswith(f"{f}/")]
+    return max(around, key=len, default="")
+
+
+def _sources(now: Checkout) -> list[str]:
+    """Return the program's source, then the libraries of its package and of the workspace.
+
+    A package in a folder of the project that is no member of its workspace is a dependency.
+    """
+    manifests = _manifests(dict(now.files))
+    own = _package(now, manifests)
+    workspace = manifests.get("", {}).get("workspace", {})
+    members = [f for f in sorted(manifests) if f != own and _is_member(f, workspace)]
+    libraries = (posixpath.join(folder, "src/lib.rs") for folder in (own, *members))
+    return list(dict.fromkeys([now.source, *(p for p in libraries if p in now.tree)]))
+
+
+def _is_member(folder: str, workspace: Mapping[str, Any]) -> bool:
+    """Whether the patterns of a workspace name a folder; the root is one with a package of its own
+    (doc.rust-lang.org/cargo/reference/workspaces.html, "The members and exclude fields").
+    """
+    parts = folder.split("/")
+    out = (posixpath.normpath(path) for path in workspace.get("exclude", []))
+    if any(f"{folder}/".startswith(f"{path}/") for path in out):
+        return False
+    for pattern in workspace.get("members", []):
+        wanted = posixpath.normpath(pattern).split("/")
+        if len(wanted) == len(parts) and all(map(fnmatch.fnmatchcase, parts, wanted)):
+            return True
+    return not folder and bool(workspace)
+
+
+def _build_script(now: Checkout) -> str | None:
+    """Return the build script of the program's package, if it has one."""
+    manifests = _manifests(dict(now.files))
+    folder = _package(now, manifests)
+    said = manifests.get(folder, {}).get("package", {}).get("build", "build.rs")
+    path = posixpath.normpath(posixpath.join(folder, str(said)))
+    return path if path in now.tree else None
 
 
 def locked(now: Checkout) -> frozenset[str]:
@@ -209,7 +253,7 @@ def _change(
     edit_class: EditClass, now: Checkout, choice: int
 ) -> tuple[str, Entry, str | None] | None:
     """Return the path an edit writes, what it writes, and the marker it brings."""
-    path, source = now.source, now.tree[now.source]
+    path: str | None = now.source
     if edit_class is EditClass.ODD_NAME:
         path = f"{now.source.rpartition('/')[0]}/{ODD_NAMES[choice % len(ODD_NAMES)]}"
         return path, File(f"odd {len(now.edited)} ".encode() + WORD + b"\n"), None
@@ -217,8 +261,12 @@ def _change(
         path = "README.md"
     elif edit_class in {EditClass.MANIFEST_COMMENT, EditClass.PROFILE}:
         path = "Cargo.toml"
-    entry = source if path == now.source else now.tree.get(path, File(b""))
-    if not isinstance(entry, File):
+    elif edit_class is EditClass.SOURCE_COMMENT:
+        path = dict(enumerate(_sources(now))).get(choice)
+    elif edit_class is EditClass.BUILD_SCRIPT:
+        path = _build_script(now)
+    entry = now.tree.get(path, File(b"")) if path is not None else None
+    if path is None or not isinstance(entry, File):
         return None
     marker = None
     if edit_class is EditClass.SOURCE:
@@ -238,7 +286,7 @@ def _rewritten(
         return replace(entry, content=_marked(body, marker, now))
     if edit_class is EditClass.MODE:
         return replace(entry, mode=entry.mode ^ 0o111)
-    if edit_class is EditClass.SOURCE_COMMENT:
+    if edit_class in {EditClass.SOURCE_COMMENT, EditClass.BUILD_SCRIPT}:
         return replace(entry, content=content + b"// " + WORD + b"\n")
     if edit_class is EditClass.PROFILE:
         if b"overflow-checks" in content:

@@ -7,7 +7,7 @@ call compiles before it does, which one after. `layerproof.toml` may override wh
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -148,7 +148,7 @@ def _roles_along(graph: Graph, main: int) -> list[tuple[Step, Role]]:
     """Return each step of the chain that ends in the main build, with its role."""
     steps = graph.compiling_along(main)
     first_input = next((n for n, s in enumerate(steps) if s.reads_project), len(steps))
-    last_dependency = max((n for n, s in enumerate(steps) if s.compiles_dependencies), default=-1)
+    last_dependency = _last_dependency(graph, steps)
     roles = []
     for number, step in enumerate(steps):
         if number <= last_dependency:
@@ -157,6 +157,28 @@ def _roles_along(graph: Graph, main: int) -> list[tuple[Step, Role]]:
             role = Role.BASE if number < first_input else Role.BUILD
         roles.append((step, role))
     return roles
+
+
+def _last_dependency(graph: Graph, steps: Sequence[Step]) -> int:
+    """Return the number of the step that compiles the last of the dependencies; -1 if none does.
+
+    What compiles with more of the project than was there before, be it what another stage made of
+    it, compiles the project; but for cargo-chef, which says what it does.
+    """
+    last = -1
+    for number, step in enumerate(steps):
+        if last >= 0 and any(_hands_on(graph, source) for source in step.from_stages):
+            break
+        if step.compiles_dependencies:
+            last = number
+    cooks = (n for n, s in enumerate(steps) if any(c.verb == "chef cook" for c in s.compiled))
+    return max(last, *cooks, -1)
+
+
+def _hands_on(graph: Graph, index: int) -> bool:
+    """Return whether a stage holds something of the project, and nothing compiled."""
+    compiled = (s.compiles for stage in graph.reached_from(index) for s in graph.steps[stage])
+    return graph.reads_project(index) and not any(compiled)
 
 
 def _runtimes(graph: Graph, main: int | None) -> list[int]:

@@ -147,17 +147,63 @@ def test_the_library_that_is_edited_is_one_that_the_program_needs(
         assert (list(edit.changes), package) == (["crates/core/src/lib.rs"], "the-core")
 
 
+@pytest.mark.parametrize(
+    ("workspace", "commented"),
+    [
+        ('[workspace]\nmembers = ["crates/*"]\nexclude = ["crates/old"]\n', {"core"}),
+        ('[workspace]\nmembers = ["./crates/old/", "crates/app"]\n', {"old"}),
+        ('[workspace]\nmembers = ["crates/a*"]\n', set()),
+        ("", set()),
+    ],
+)
+def test_every_library_of_the_workspace_is_a_source(
+    tmp_path: Path, workspace: str, commented: set[str]
+) -> None:
+    texts = {"Cargo.toml": workspace, "vendor/x/Cargo.toml": '[package]\nname = "x"\n'}
+    for name in ("app", "core", "old"):
+        texts[f"crates/{name}/Cargo.toml"] = f'[package]\nname = "{name}"\n'
+        texts[f"crates/{name}/src/lib.rs"] = "//! It.\n"
+    texts["vendor/x/src/lib.rs"] = "//! It.\n"
+    texts["crates/app/src/main.rs"] = "fn main() {}\n"
+    for path, text in texts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    start = checkouts.load(tmp_path)
+    made = [checkouts.apply(EditClass.SOURCE_COMMENT, start, choice) for choice in range(5)]
+    paths = [path for each in made if each is not None for path in each[0].changes]
+    assert paths[:2] == ["crates/app/src/main.rs", "crates/app/src/lib.rs"]
+    assert set(paths[2:]) == {f"crates/{name}/src/lib.rs" for name in commented}
+
+
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [("", "build.rs"), ('build = "tools/make.rs"\n', "tools/make.rs"), ("build = false\n", None)],
+)
+def test_the_build_script_that_is_edited_is_the_packages_own(
+    tmp_path: Path, said: str, path: str | None
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "tools").mkdir()
+    for name in ("src/main.rs", "build.rs", "tools/make.rs"):
+        (tmp_path / name).write_text("fn main() {}\n")
+    (tmp_path / "Cargo.toml").write_text(f'[package]\nname = "a"\n{said}')
+    made = checkouts.apply(EditClass.BUILD_SCRIPT, checkouts.load(tmp_path), 0)
+    assert (list(made[0].changes) if made is not None else [None]) == [path]
+
+
 def test_an_edit_that_needs_knowledge_of_the_project_is_none_of_a_real_one() -> None:
     start = checkouts.load(OFFLINE)
     for edit_class in set(EditClass) - set(checkouts.CLASSES):
         assert checkouts.apply(edit_class, start, 0) is None
     plan = each_file_in_turn(start)
-    source, back, readme = plan.steps
+    source, library, back, readme = plan.steps
     assert [step.edit.edit_class for step in plan.steps] == [
         EditClass.SOURCE,
+        EditClass.SOURCE_COMMENT,
         EditClass.REVERT,
         EditClass.README,
     ]
+    assert library.edit.changes.keys() == {"src/lib.rs"}
     assert back.after == start
     assert readme.edit.changes.keys() == {"README.md"}
     assert source.after != readme.after

@@ -159,6 +159,22 @@ def test_dependencies_may_be_compiled_in_a_stage_that_is_only_copied_from() -> N
     assert _names(parsed) == {"a": "planner", "b": "dependencies", "c": "build", "d": "runtime"}
 
 
+def test_what_compiles_with_more_of_the_project_than_before_is_the_build() -> None:
+    split = (
+        "FROM rust AS split\nCOPY . .\nRUN ./split.sh\n"
+        "FROM rust AS outline\nCOPY --from=split /outline .\nRUN cargo build --release\n"
+        "FROM outline AS members\n"
+        "RUN --mount=from=split,source=/members,target=/m cp -r /m/. . && cargo {}\n"
+        "FROM members AS whole\nCOPY --from=split /own .\nRUN cargo build --release\n"
+        "FROM debian AS run\nCOPY --from=whole /target/release/app /\n"
+    )
+    expected = {"split": "planner", "outline": "dependencies", "whole": "build", "run": "runtime"}
+    built = dockerfile.parse(split.format("build --release"))
+    assert _names(built) == {**expected, "members": "build"}
+    cooked = dockerfile.parse(split.format("chef cook --release"))
+    assert _names(cooked) == {**expected, "members": "dependencies"}
+
+
 def test_a_clone_is_a_source() -> None:
     parsed = dockerfile.parse(
         "FROM rust:1.85 AS b\nRUN git clone https://example.invalid/x /x\nWORKDIR /x\n"

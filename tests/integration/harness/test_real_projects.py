@@ -1,9 +1,10 @@
-"""A real project's build that overlooks an edit of a library is found out by P5."""
+"""P5 of a real project: an edit of any of its sources is seen, and compiles no dependency again."""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +13,47 @@ import pytest
 from harness import scenario, subject
 from harness.engine import Engine
 from harness.generated import checkouts
+from harness.generated.checkouts import Checkout
 from harness.judging.judge import Judge
 from harness.judging.report import PropertyViolation
+from harness.scenario import Workspace
+from harness.strategies import each_file_in_turn
 from properties import records
 from properties import test_p5_dependency_invalidation as p5
 
 ROOT = Path(__file__).parents[3]
+CRATES = "registry+https://github.com/rust-lang/crates.io-index"
+LOCK = f"""\
+version = 4
+
+[[package]]
+name = "alpha"
+version = "1.0.0"
+source = "{CRATES}"
+
+[[package]]
+name = "app"
+version = "1.0.0"
+dependencies = [
+ "alpha",
+ "core-of-it",
+]
+
+[[package]]
+name = "core-of-it"
+version = "1.0.0"
+"""
 PROJECT = {
     "Cargo.toml": '[workspace]\nresolver = "2"\nmembers = ["app", "core"]\n',
-    "Cargo.lock": 'version = 4\n\n[[package]]\nname = "app"\nversion = "1.0.0"\n'
-    'dependencies = [\n "core-of-it",\n]\n\n[[package]]\nname = "core-of-it"\nversion = "1.0.0"\n',
+    "Cargo.lock": LOCK,
+    ".cargo/config.toml": '[source.crates-io]\nreplace-with = "here"\n'
+    '[source.here]\ndirectory = "vendor"\n',
+    "vendor/alpha/Cargo.toml": '[package]\nname = "alpha"\nversion = "1.0.0"\n',
+    "vendor/alpha/src/lib.rs": "",
+    "vendor/alpha/.cargo-checksum.json": '{"files": {}}',
     "app/Cargo.toml": '[package]\nname = "app"\nversion = "1.0.0"\nedition = "2021"\n\n'
-    '[dependencies]\ncore-of-it = { path = "../core" }\n',
+    '[dependencies]\nalpha = "1"\ncore-of-it = { path = "../core" }\n',
+    "app/build.rs": "fn main() {}\n",
     "app/src/main.rs": 'fn main() {\n    println!("{}", core_of_it::value());\n}\n',
     "core/Cargo.toml": '[package]\nname = "core-of-it"\nversion = "1.0.0"\nedition = "2021"\n',
     "core/src/lib.rs": "pub fn value() -> u32 {\n    1\n}\n",
@@ -41,6 +71,46 @@ ENTRYPOINT ["/app"]
 """
 
 
+LAYERS = """\
+FROM rust:1.85-slim-bookworm AS dependencies
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
+COPY vendor vendor
+COPY app/Cargo.toml app/
+COPY core/Cargo.toml core/
+{early}RUN mkdir -p app/src core/src && echo 'fn main() {{}}' | tee app/src/main.rs >app/build.rs \\
+ && touch core/src/lib.rs && cargo build --release --locked
+FROM dependencies AS build
+COPY . .
+RUN find . -name '*.rs' -exec touch {{}} + && cargo build --release --locked
+FROM debian:bookworm-slim
+COPY --from=build /src/target/release/app /app
+USER 1
+ENTRYPOINT ["/app"]
+"""
+
+
+@contextlib.contextmanager
+def built(
+    dockerfile: str, engine: Engine, say: Callable[[str], None], folder: Path
+) -> Iterator[tuple[Checkout, Workspace, Judge]]:
+    """Write the project and the Dockerfile; yield what of it is read, a workspace and a judge."""
+    for path, text in PROJECT.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    file = folder / "Dockerfile"
+    file.write_text(dockerfile)
+    loaded = subject.load(file, scripts=ROOT / "scripts", project=folder)
+    loaded = replace(loaded, options=replace(loaded.options, network="none"))
+    start = checkouts.load(folder)
+    with (
+        scenario.prepare(engine, loaded, say=say) as bench,
+        bench.workspace(start.tree) as workspace,
+    ):
+        yield start, workspace, Judge(records.P5, loaded.dockerfile, "pytest properties")
+
+
 @pytest.mark.parametrize(
     ("touch", "overlooks"),
     [
@@ -51,19 +121,8 @@ ENTRYPOINT ["/app"]
 def test_a_library_that_is_edited_is_compiled(
     touch: str, overlooks: bool, engine: Engine, say: Callable[[str], None], tmp_path: Path
 ) -> None:
-    for path, text in PROJECT.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    file = tmp_path / "Dockerfile"
-    file.write_text(DOCKERFILE.format(id=f"test-{secrets.token_hex(4)}", touch=touch))
-    loaded = subject.load(file, scripts=ROOT / "scripts", project=tmp_path)
-    loaded = replace(loaded, options=replace(loaded.options, network="none"))
-    start = checkouts.load(tmp_path)
-    judge = Judge(records.P5, loaded.dockerfile, "pytest properties")
-    with (
-        scenario.prepare(engine, loaded, say=say) as bench,
-        bench.workspace(start.tree) as workspace,
-    ):
+    text = DOCKERFILE.format(id=f"test-{secrets.token_hex(4)}", touch=touch)
+    with built(text, engine, say, tmp_path) as (start, workspace, judge):
         first = workspace.build()
         assert first.succeeded, first.error
         report = ""
@@ -76,3 +135,23 @@ def test_a_library_that_is_edited_is_compiled(
     assert ("A library of the project was edited" in report) is overlooks
     assert (edit in report) is overlooks
     assert ("core-of-it 1.0.0" in seen) is not overlooks
+
+
+@pytest.mark.parametrize(
+    ("early", "edited"),
+    [
+        ("", None),
+        ("COPY core core\n", "core/src/lib.rs: source comment"),
+        ("COPY app/build.rs app/\n", "app/build.rs: build.rs"),
+    ],
+)
+def test_a_source_beside_the_programs_own_is_none_of_the_dependencies(
+    early: str, edited: str | None, engine: Engine, say: Callable[[str], None], tmp_path: Path
+) -> None:
+    with built(LAYERS.format(early=early), engine, say, tmp_path) as (start, workspace, judge):
+        found = p5.broken_step(each_file_in_turn(start), workspace, judge=judge)
+    if edited is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert f"After <{edited}, with an old modification time> " in str(found[1])
