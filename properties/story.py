@@ -116,6 +116,8 @@ def expect_cached(
     story: Sequence[str],
     judge: Judge,
     workspace: Workspace,
+    *,
+    hint: str | None = None,
 ) -> None:
     """None of these vertices may have been executed; the model says why each was."""
     lines = lines_of(ran, judge)
@@ -126,6 +128,7 @@ def expect_cached(
         rows=[Row(vertex.name, "cached", shown(vertex.outcome)) for vertex in ran],
         lines=lines,
         because=workspace.reasons(lines) if ran else (),
+        hint=hint,
     )
 
 

@@ -82,6 +82,10 @@ STALE = (
     "A stub or an old output was taken for newer than the source: touch the sources before the "
     "final build, or remove what the stub left."
 )
+EXECUTED_AGAIN = (
+    "Copy nothing of the source before the dependencies are compiled. If these lines compile the "
+    "project, say which stage compiles its dependencies: `[roles]` in layerproof.toml."
+)
 NOT_RUN = "The program could not be run to its end: P8 judges what an image needs to start."
 OTHER_PROFILE = (
     "The program was compiled with another profile than the manifest's release: build with "
@@ -219,6 +223,7 @@ def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None
                 story,
                 judge,
                 workspace,
+                hint=EXECUTED_AGAIN,
             )
         elif step.edit.edit_class in DEMANDING and places:
             expect_rebuilt(step, places, workspace, story, judge)

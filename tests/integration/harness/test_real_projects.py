@@ -138,15 +138,20 @@ def test_a_library_that_is_edited_is_compiled(
 
 
 @pytest.mark.parametrize(
-    ("early", "edited"),
+    ("early", "edited", "told"),
     [
-        ("", None),
-        ("COPY core core\n", "core/src/lib.rs: source comment"),
-        ("COPY app/build.rs app/\n", "app/build.rs: build.rs"),
+        ("", None, ""),
+        ("COPY core core\n", "core/src/lib.rs: source comment", "crate alpha 1.0.0  kept"),
+        ("COPY app/build.rs app/\n", "app/build.rs: build.rs", "`[roles]` in layerproof.toml"),
     ],
 )
 def test_a_source_beside_the_programs_own_is_none_of_the_dependencies(
-    early: str, edited: str | None, engine: Engine, say: Callable[[str], None], tmp_path: Path
+    early: str,
+    edited: str | None,
+    told: str,
+    engine: Engine,
+    say: Callable[[str], None],
+    tmp_path: Path,
 ) -> None:
     with built(LAYERS.format(early=early), engine, say, tmp_path) as (start, workspace, judge):
         found = p5.broken_step(each_file_in_turn(start), workspace, judge=judge)
@@ -155,3 +160,4 @@ def test_a_source_beside_the_programs_own_is_none_of_the_dependencies(
     else:
         assert found is not None
         assert f"After <{edited}, with an old modification time> " in str(found[1])
+        assert told in str(found[1])
