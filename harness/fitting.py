@@ -45,6 +45,8 @@ _NO_MEMBERS = frozenset(
 """Folders that are copied whole and hold no members of a workspace."""
 _CARGO_CONFIGURATION = ".cargo/config.toml"
 _PATTERN_IN_CARGO = re.compile(r"\.cargo/[^/]*[*?\[]")
+_INSTALLS_ROOT = re.compile(r"cargo\s+install\s[^\n]*--path[ =]\.?/?(?=\s|$)")
+"""Only a package can be installed; the root of a generated workspace is none."""
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _ANOTHER_CRATE = b'[package]\nname = "another"\nversion = "0.1.0"\nedition = "2021"\n'
 _CONTENTS = {
@@ -100,7 +102,9 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
     return replace(
         made,
         package=made.package and (sent("src/main.rs") or not made.workspace),
-        workspace=made.workspace and sent("crates/a/Cargo.toml", "crates/a/src/lib.rs"),
+        workspace=made.workspace
+        and not _INSTALLS_ROOT.search(run_texts(parsed))
+        and sent("crates/a/Cargo.toml", "crates/a/src/lib.rs"),
         vendored=made.vendored and sent("vendor/a/src/lib.rs", ".cargo/config.toml"),
         build_script=made.build_script and sent("build.rs"),
         toolchain=made.toolchain and sent("rust-toolchain.toml"),

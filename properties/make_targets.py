@@ -42,16 +42,18 @@ def judge_targets(scripts: Scripted, *, judge: Judge) -> None:
 
 
 def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
-    """Copy the build to a folder with a blank in its name, and call what needs no build."""
+    """Call what needs no build; where any path is promised to do, in a copy of the build whose
+    folder has a blank in its name.
+    """
     home = scripts.project.parent / "a copy"
-    copied = other_scripts.mirror(scripts.scripts, scripts.workspace.dockerfile, home)
+    other_scripts.mirror(scripts.scripts, scripts.workspace.dockerfile, home)
     for target in ("help", "clean"):
-        words = ("make", "-f", str(copied.parent / MAKEFILE), target)
+        words = _make_in(home, target, scripts)
         seen = scripts.command(words)
         rows = [Row("exit status", "0", str(seen.status))]
         rows += said_rows(expect(Invocation(target=target), State(None), binary=""), seen)
         judge(
-            "The target cannot be called from a path with a blank in it.",
+            "The target cannot be called.",
             holds=same_lines(rows),
             scenario=[" ".join(words)],
             rows=rows,
@@ -63,12 +65,9 @@ def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
 def judge_package_zip(home: Path, scripts: Scripted, *, judge: Judge) -> None:
     """Make the zip of a program that came without its mode; then of another, with no room for it.
 
-    It is made by the Makefile of the copy in `home`, where any path is promised to do.
     Neither can be compressed, so that the zip is what does not fit.
     """
-    words = make("package-zip", scripts)
-    if Promise.ANY_PATH in scripts.promises:
-        words = ("make", "-f", str(home / MAKEFILE), "package-zip")
+    words = _make_in(home, "package-zip", scripts)
     bootstrap, archive = scripts.project / PACKAGE, scripts.project / ZIP
     bootstrap.parent.mkdir(parents=True, exist_ok=True)
     first, second = os.urandom(FITS), os.urandom(FITS)
@@ -98,6 +97,13 @@ def judge_package_zip(home: Path, scripts: Scripted, *, judge: Judge) -> None:
         log=seen.log,
         hint="Write it beside, and move it into place when it is whole.",
     )
+
+
+def _make_in(home: Path, target: str, scripts: Scripted) -> tuple[str, ...]:
+    """Return the call of a target, of the copy in `home` where any path is promised to do."""
+    if Promise.ANY_PATH in scripts.promises:
+        return "make", "-f", str(home / MAKEFILE), target
+    return make(target, scripts)
 
 
 def has_target(target: str, scripts: Scripted) -> bool:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from harness import config, dockerfile
 from harness.errors import CheckFailed, UsageError
+from harness.generated import trees
+from harness.generated.checkouts import LEFT_OUT
 from harness.parsing import dockerignore
 from harness.structure import checks as structure
 
@@ -31,8 +33,10 @@ def run(arguments: argparse.Namespace) -> str:
     said = config.find(path.parent)
     beside = path.with_name(f"{path.name}.dockerignore")
     ignore = beside if beside.is_file() else path.with_name(".dockerignore")
+    is_project = (path.parent / "Cargo.toml").is_file()
     found = structure.check(
         parsed,
+        files=trees.read(path.parent, skip=LEFT_OUT) if is_project else None,
         ignore=dockerignore.parse(ignore.read_text()) if ignore.is_file() else None,
         overrides=said.roles,
         allowed=said.allowed,

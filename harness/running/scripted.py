@@ -234,9 +234,13 @@ class Scripted:
     def programs(self, *paths: str) -> tuple[str, ...]:
         """Return what each of some programs of the project's directory prints in the container.
 
-        The engine is asked to run them where a container is up, which needs no script's word.
+        The engine is asked to run them where a container is up, or comes up when it is asked for,
+        which needs no script's word.
         """
-        up = [container for container in self.containers() if container.state == "running"]
+        up = self._running()
+        if not up:
+            self.run(DEV_CONTAINER, "start")
+            up = self._running()
         words = ("sh", "-c", EACH_PROGRAM, "sh", *paths)
         if up:
             status, said = self._execute(up[0], words)
@@ -250,6 +254,9 @@ class Scripted:
         return tuple(
             text.strip() if end == "0" else f"(exit {end}) {text.strip()}" for text, end in each
         )
+
+    def _running(self) -> list[Container]:
+        return [container for container in self.containers() if container.state == "running"]
 
     def _execute(self, container: Container, words: Sequence[str]) -> tuple[int, str]:
         """Run a command in the container, where the project is mounted; status and output."""

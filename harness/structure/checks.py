@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from harness.model import Dockerfile
+from harness.model import Dockerfile, Tree
 from harness.parsing.dockerignore import Ignore
 from harness.structure import cargo as structure_cargo
 from harness.structure import files as structure_files
@@ -36,19 +36,18 @@ def check(
     dockerfile: Dockerfile,
     *,
     ignore: Ignore | None = None,
-    files: Iterable[str] | None = None,
+    files: Tree | None = None,
     overrides: Mapping[str, str] | None = None,
     allowed: Iterable[str] = (),
 ) -> tuple[Finding, ...]:
     """Return the findings in line order.
 
-    `ignore` is the ignore file that applies and `files` the paths of the context; rules that need
-    them keep silent without. `overrides` are roles as in `layerproof.toml`, `allowed` the ids of
+    `ignore` is the ignore file that applies and `files` those of the context; rules that need them
+    keep silent without. `overrides` are roles as in `layerproof.toml`, `allowed` the ids of
     rules not to apply.
     """
     graph = stagegraph.of(dockerfile)
     roles = roles_module.infer(dockerfile, overrides, graph=graph)
-    known = None if files is None else frozenset(files)
     main = _main(roles, graph)
     skipped = frozenset(allowed)
     shipped: list[int | None] = [
@@ -62,7 +61,7 @@ def check(
         for rule in RULES
         if rule.id not in skipped
         for line, message in rule.find(
-            Facts(dockerfile, graph, roles, main, runtime, ignore, known)
+            Facts(dockerfile, graph, roles, main, runtime, ignore, files)
         )
     }
     order = {rule.id: number for number, rule in enumerate(RULES)}

@@ -142,7 +142,7 @@ def _build_script_ignored(facts: Facts) -> Found:
         return
     whole = [s for s in facts.building if any(path in sources.WHOLE for path in s.copied)]
     likely = _ANY_PROJECT if whole and not facts.ignore.excludes("any.txt") else frozenset[str]()
-    files = likely if facts.files is None else facts.files
+    files = likely if facts.files is None else facts.files.keys()
     sent = {path for path in files if not facts.ignore.excludes(path)}
     manifests = sorted(path for path in sent if path.rpartition("/")[2] == "Cargo.toml")
     scripts = (f"{path.removesuffix('Cargo.toml')}build.rs" for path in manifests)
@@ -183,7 +183,7 @@ def _toolchain_late(facts: Facts) -> Found:
         if compiling.brings_source or any(s.brings_source or _whole_stage(s) for s in before):
             continue
         line = next((s.instruction.line for s in facts.building if _names(s, names)), None)
-        if line is None and facts.files is not None and facts.files & set(names):
+        if line is None and facts.files is not None and facts.files.keys() & set(names):
             line = compiling.instruction.line
         if line is not None:
             yield line, f"{what} is not there when the dependencies are compiled"

@@ -50,7 +50,8 @@ def _single_stage(facts: Facts) -> Found:
 
 
 def _no_dependency_layer(facts: Facts) -> Found:
-    if facts.builds and not facts.dependency_steps and not _keeps_crates(facts):
+    apart = facts.dependency_steps or _keeps_crates(facts)
+    if facts.builds and facts.takes_crates and not apart:
         yield (
             facts.builds[0].instruction.line,
             "dependencies are compiled in the same RUN as the project's source",

@@ -64,7 +64,7 @@ def _lacking(facts: Facts, images: re.Pattern[str], library: re.Pattern[str], wo
     taken = any(_takes(step, library) for step in facts.shipping)
     if taken or any(map(_asks_loader, steps)):
         return
-    if calls and not re.search(_NEEDS_NONE, settings):
+    if calls and not re.search(_NEEDS_NONE, f"{settings} {facts.configured}"):
         yield (
             facts.dockerfile.stages[facts.runtime].line,
             f"{image} has no {words.format(base)}",
@@ -101,9 +101,10 @@ def _glibc_too_new(facts: Facts) -> Found:
     base = facts.graph.base_image(facts.main)
     image = facts.graph.base_image(facts.runtime)
     calls = [call for step in facts.builds for call in step.compiled]
-    words = " ".join(word for call in calls for word in call.command.words)
-    settings = " ".join(value for call in calls for value in call.settings.values())
-    elsewhere = re.search(r"musl|crt-static|zigbuild|lambda build|\$", f"{words} {settings}")
+    words = [word for call in calls for word in call.command.words]
+    settings = [value for call in calls for value in call.settings.values()]
+    said = " ".join((*words, *settings, facts.configured))
+    elsewhere = re.search(r"musl|crt-static|zigbuild|lambda build|\$", said)
     pairs = {"2.34": (_NEW_GLIBC, _OLD_GLIBC), "2.39": (_GLIBC_2_39, _BEFORE_2_39)}
     for version, (new, old) in pairs.items():
         if calls and new.fullmatch(base) and old.fullmatch(image) and not elsewhere:

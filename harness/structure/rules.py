@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from harness.model import Dockerfile
+from harness.model import Dockerfile, File, Tree
 from harness.parsing.dockerignore import Ignore
 from harness.structure.roles import Roles
 from harness.structure.stagegraph import Graph, Step
@@ -33,7 +33,7 @@ class Facts:
     """A Dockerfile as the rules see it.
 
     `main` is the stage that compiles the project and `runtime` the one that is shipped, by index,
-    or None. `ignore` and `files` (the context's paths) are None where they are not known.
+    or None. `ignore` and `files` (those of the context) are None where they are not known.
     `building` are the steps of the chain that compiles, `shipping` those of the chain that is
     shipped, where that is another one.
     """
@@ -44,7 +44,7 @@ class Facts:
     main: int | None
     runtime: int | None
     ignore: Ignore | None
-    files: frozenset[str] | None
+    files: Tree | None
     building: tuple[Step, ...] = field(init=False)
     shipping: tuple[Step, ...] = field(init=False)
 
@@ -55,6 +55,20 @@ class Facts:
         shipping = self.graph.steps_along(self.runtime or 0) if shipped else ()
         object.__setattr__(self, "building", building)
         object.__setattr__(self, "shipping", shipping)
+
+    @property
+    def configured(self) -> str:
+        """Return what the project configures cargo with; nothing where no project is known."""
+        return "\n".join(map(self._text, (".cargo/config.toml", ".cargo/config")))
+
+    @property
+    def takes_crates(self) -> bool:
+        """Return whether the project has crates from elsewhere, or it is not known."""
+        return "Cargo.lock" not in (self.files or {}) or "\nsource = " in self._text("Cargo.lock")
+
+    def _text(self, path: str) -> str:
+        entry = (self.files or {}).get(path)
+        return entry.content.decode(errors="replace") if isinstance(entry, File) else ""
 
     @property
     def one_stage(self) -> bool:

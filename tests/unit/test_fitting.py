@@ -189,6 +189,14 @@ def test_a_project_in_a_folder_of_the_context_is_none_that_is_generated(
     assert fitting.project_elsewhere(dockerfile.parse(f"FROM rust\n{copies}\n")) == elsewhere
 
 
+@pytest.mark.parametrize(
+    ("path", "any_shape"), [(".", False), ("./ --locked", False), ("crates/app", True)]
+)
+def test_what_is_installed_from_the_root_is_a_package(path: str, any_shape: bool) -> None:
+    text = f"FROM rust\nCOPY . .\nRUN cargo install --path {path}\n"
+    assert fitting.shape(dockerfile.parse(text)) == Shape(workspace=any_shape)
+
+
 def test_a_context_that_is_only_looked_into_brings_no_source() -> None:
     looks = (
         "RUN --mount=type=bind,target=/c if [ -f /c/x ]; then cp /c/x .; fi && rustc --version\n"

@@ -14,7 +14,7 @@ import pytest
 from harness import dockerfile
 from harness.judging.judge import Judge
 from harness.judging.report import PropertyViolation
-from harness.model import Dockerfile
+from harness.model import Dockerfile, File, Tree
 from harness.parsing import dockerignore
 from harness.structure import checks as structure
 from harness.structure.rules import Finding
@@ -59,8 +59,13 @@ def _line(parsed: Dockerfile, part: str) -> int:
 
 
 def _check(parsed: Dockerfile, rule: str | None = None) -> tuple[Finding, ...]:
-    files = NEEDS_FILES.get(rule or "")
-    return structure.check(parsed, ignore=IGNORE, files=files)
+    names = NEEDS_FILES.get(rule or "")
+    return structure.check(parsed, ignore=IGNORE, files=None if names is None else tree(*names))
+
+
+def tree(*names: str) -> Tree:
+    """Return empty files of these names."""
+    return dict.fromkeys(names, File(b""))
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda p: p.stem)
@@ -127,7 +132,7 @@ def test_a_wildcard_is_judged_by_the_files_that_it_selects(copied: str, found: b
     text = (DESIGNS / "stubs.Dockerfile").read_text()
     parsed = dockerfile.parse(text.replace("COPY .cargo", f"COPY {copied} /doc/\nCOPY .cargo", 1))
     files = {"Cargo.toml", "Cargo.lock", "LIES MICH.md", "src/main.rs"}
-    seen = {f.rule for f in structure.check(parsed, ignore=IGNORE, files=files)}
+    seen = {f.rule for f in structure.check(parsed, ignore=IGNORE, files=tree(*files))}
     assert ("unneeded-before-dependencies" in seen) is found
 
 
@@ -146,7 +151,7 @@ def test_a_build_script_that_is_kept_away_is_found(
 ) -> None:
     parsed = dockerfile.load(DESIGNS / "stubs.Dockerfile")
     ignore = dockerignore.parse(f"target\n.git\n{ignored}\n!Cargo.lock")
-    seen = structure.check(parsed, ignore=ignore, files=files)
+    seen = structure.check(parsed, ignore=ignore, files=tree(*files))
     told = [f.message for f in seen if f.rule == "build-script-ignored"]
     assert told == [f"the ignore file keeps {path} from the build" for path in found]
 
@@ -172,7 +177,7 @@ def test_a_configuration_that_is_copied_by_a_pattern_is_there(copied: str, late:
     assert "COPY .cargo .cargo\n" in text
     parsed = dockerfile.parse(text.replace("COPY .cargo .cargo\n", f"{copied}\n"))
     files = {"Cargo.toml", "Cargo.lock", ".cargo/config.toml"}
-    found = structure.check(parsed, ignore=IGNORE, files=files)
+    found = structure.check(parsed, ignore=IGNORE, files=tree(*files))
     assert ("toolchain-after-dependencies" in {f.rule for f in found}) is late
 
 
@@ -182,7 +187,7 @@ def test_a_configuration_that_is_mounted_is_there(mounted: str, late: bool) -> N
     mount = f"RUN --mount=type=bind,source={mounted},target=/app/{mounted} mkdir src"
     parsed = dockerfile.parse(text.replace("RUN mkdir src", mount))
     files = {"Cargo.toml", "Cargo.lock", ".cargo/config.toml"}
-    found = structure.check(parsed, ignore=IGNORE, files=files)
+    found = structure.check(parsed, ignore=IGNORE, files=tree(*files))
     assert ("toolchain-after-dependencies" in {f.rule for f in found}) is late
 
 
@@ -321,10 +326,38 @@ def test_a_property_fails_by_the_rules_that_name_its_promise(
         f'FROM {image}\nCOPY --from=b /app/target/release/app /app\nUSER 1\nCMD ["/app"]\n'
     )
     files = {"Cargo.toml", "Cargo.lock", "build.rs", "src/main.rs"}
-    found = structure.check(parsed, ignore=dockerignore.parse(ignored), files=files)
+    found = structure.check(parsed, ignore=dockerignore.parse(ignored), files=tree(*files))
     judge = Judge(record, parsed, "pytest properties")
     with pytest.raises(PropertyViolation) as caught:
         expect_no_finding("It is broken.", rules, found, judge)
     assert str(caught.value).startswith(record.tag)
     assert says in str(caught.value)
     expect_no_finding("It is not.", {"never-heard-of"}, found, judge)
+
+
+STATIC = """\
+FROM rust:1.85-slim-bookworm AS build
+COPY . .
+RUN cargo build --release
+FROM scratch
+COPY --from=build /target/release/app /app
+ENTRYPOINT ["/app"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "silent"),
+    [
+        ({}, set()),
+        ({".cargo/config.toml": b'rustflags = ["-Ctarget-feature=+crt-static"]'}, {"libc-missing"}),
+        ({".cargo/config": b'[build]\ntarget = "x86_64-unknown-linux-musl"\n'}, {"libc-missing"}),
+        ({"Cargo.lock": b'[[package]]\nname = "app"\n'}, {"no-dependency-layer"}),
+    ],
+)
+def test_what_the_project_says_is_heard(files: dict[str, bytes], silent: set[str]) -> None:
+    """What it configures cargo with, and that it has no crates from elsewhere."""
+    lock = {"Cargo.lock": b'[[package]]\nname = "itoa"\nsource = "registry+x"\n'}
+    known = {path: File(content) for path, content in {**lock, **files}.items()}
+    found = {f.rule for f in structure.check(dockerfile.parse(STATIC), files=known)}
+    asked = {"libc-missing", "no-dependency-layer"}
+    assert found & asked == asked - silent

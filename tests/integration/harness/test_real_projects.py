@@ -91,24 +91,32 @@ ENTRYPOINT ["/app"]
 """
 
 
-@contextlib.contextmanager
-def built(
-    dockerfile: str, engine: Engine, say: Callable[[str], None], folder: Path
-) -> Iterator[tuple[Checkout, Workspace, Judge]]:
-    """Write the project and the Dockerfile; yield what of it is read, a workspace and a judge."""
-    for path, text in PROJECT.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    file = folder / "Dockerfile"
-    file.write_text(dockerfile)
-    loaded = subject.load(file, scripts=ROOT / "scripts", project=folder)
-    loaded = replace(loaded, options=replace(loaded.options, network="none"))
-    start = checkouts.load(folder)
-    with (
-        scenario.prepare(engine, loaded, say=say) as bench,
-        bench.workspace(start.tree) as workspace,
-    ):
-        yield start, workspace, Judge(records.P5, loaded.dockerfile, "pytest properties")
+Opened = Callable[[str], contextlib.AbstractContextManager[tuple[Checkout, Workspace, Judge]]]
+
+
+@pytest.fixture
+def opened(engine: Engine, say: Callable[[str], None], tmp_path: Path) -> Opened:
+    """Return what writes the project and a Dockerfile, and yields what of it is read, a workspace
+    and a judge.
+    """
+
+    @contextlib.contextmanager
+    def write_and_open(text: str) -> Iterator[tuple[Checkout, Workspace, Judge]]:
+        for path, content in PROJECT.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(content)
+        file = tmp_path / "Dockerfile"
+        file.write_text(text)
+        loaded = subject.load(file, scripts=ROOT / "scripts", project=tmp_path)
+        loaded = replace(loaded, options=replace(loaded.options, network="none"))
+        start = checkouts.load(tmp_path)
+        with (
+            scenario.prepare(engine, loaded, say=say) as bench,
+            bench.workspace(start.tree) as workspace,
+        ):
+            yield start, workspace, Judge(records.P5, loaded.dockerfile, "pytest properties")
+
+    return write_and_open
 
 
 @pytest.mark.parametrize(
@@ -118,11 +126,9 @@ def built(
         ("find . -name '*.rs' -exec touch {} +", False),
     ],
 )
-def test_a_library_that_is_edited_is_compiled(
-    touch: str, overlooks: bool, engine: Engine, say: Callable[[str], None], tmp_path: Path
-) -> None:
+def test_a_library_that_is_edited_is_compiled(touch: str, overlooks: bool, opened: Opened) -> None:
     text = DOCKERFILE.format(id=f"test-{secrets.token_hex(4)}", touch=touch)
-    with built(text, engine, say, tmp_path) as (start, workspace, judge):
+    with opened(text) as (start, workspace, judge):
         first = workspace.build()
         assert first.succeeded, first.error
         report = ""
@@ -146,14 +152,9 @@ def test_a_library_that_is_edited_is_compiled(
     ],
 )
 def test_a_source_beside_the_programs_own_is_none_of_the_dependencies(
-    early: str,
-    edited: str | None,
-    told: str,
-    engine: Engine,
-    say: Callable[[str], None],
-    tmp_path: Path,
+    early: str, edited: str | None, told: str, opened: Opened
 ) -> None:
-    with built(LAYERS.format(early=early), engine, say, tmp_path) as (start, workspace, judge):
+    with opened(LAYERS.format(early=early)) as (start, workspace, judge):
         found = p5.broken_step(each_file_in_turn(start), workspace, judge=judge)
     if edited is None:
         assert found is None
