@@ -45,8 +45,11 @@ _NO_MEMBERS = frozenset(
 """Folders that are copied whole and hold no members of a workspace."""
 _CARGO_CONFIGURATION = ".cargo/config.toml"
 _PATTERN_IN_CARGO = re.compile(r"\.cargo/[^/]*[*?\[]")
-_INSTALLS_ROOT = re.compile(r"cargo\s+install\s[^\n]*--path[ =]\.?/?(?=\s|$)")
-"""Only a package can be installed; the root of a generated workspace is none."""
+_OF_A_PACKAGE = re.compile(
+    r"\bcargo\s+(install\s[^\n;&|]*--path[ =]\.?/?(?=[\s;&|]|$)"
+    r"|(rustc|run)\b(?![^\n;&|]*\s(-p|--package|--manifest-path)\b))"
+)
+"""What cargo does with a package alone; the root of a generated workspace is none."""
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _ANOTHER_CRATE = b'[package]\nname = "another"\nversion = "0.1.0"\nedition = "2021"\n'
 _CONTENTS = {
@@ -103,7 +106,7 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
         made,
         package=made.package and (sent("src/main.rs") or not made.workspace),
         workspace=made.workspace
-        and not _INSTALLS_ROOT.search(run_texts(parsed))
+        and not _OF_A_PACKAGE.search(run_texts(parsed))
         and sent("crates/a/Cargo.toml", "crates/a/src/lib.rs"),
         vendored=made.vendored and sent("vendor/a/src/lib.rs", ".cargo/config.toml"),
         build_script=made.build_script and sent("build.rs"),

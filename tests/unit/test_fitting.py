@@ -190,10 +190,18 @@ def test_a_project_in_a_folder_of_the_context_is_none_that_is_generated(
 
 
 @pytest.mark.parametrize(
-    ("path", "any_shape"), [(".", False), ("./ --locked", False), ("crates/app", True)]
+    ("words", "any_shape"),
+    [
+        ("install --path .", False),
+        ("install --path=./ --locked", False),
+        ("install --path crates/app", True),
+        ("rustc --release --bin app; cp target/app /app -p", False),
+        ("rustc --release -p app -- -C strip=symbols", True),
+        ("build --release", True),
+    ],
 )
-def test_what_is_installed_from_the_root_is_a_package(path: str, any_shape: bool) -> None:
-    text = f"FROM rust\nCOPY . .\nRUN cargo install --path {path}\n"
+def test_what_cargo_does_with_a_package_alone_gets_packages(words: str, any_shape: bool) -> None:
+    text = f"FROM rust\nCOPY . .\nRUN cargo {words}\n"
     assert fitting.shape(dockerfile.parse(text)) == Shape(workspace=any_shape)
 
 
