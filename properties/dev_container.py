@@ -21,14 +21,21 @@ STATES = ("created", "running", "paused", "restarting", "removing", "exited", "d
 """Docker's words for the state of a container."""
 SHORT_ID = 12
 """As many digits of an id docker itself shows."""
-OTHER_WORDS = {"stopped": "exited"}
+OTHER_WORDS = {"stopped": ("exited", "created", "dead")}
+"""What scripts may say instead, of each of these states."""
 RENEWING = {ContainerEvent.START, ContainerEvent.EXEC}
 """Commands after which the container is current, where that is promised."""
 
 
-def in_dockers_words(said: str) -> str:
-    """Return docker's word for a state that a script tells; `absent` for a word of neither's."""
-    return said if said in STATES else OTHER_WORDS.get(said, "absent")
+def in_dockers_words(said: str, truth: str) -> str:
+    """Return docker's word for a state that a script tells; `absent` for a word of neither's.
+
+    Where the script's word may mean several, that is the true one, if it is among them.
+    """
+    if said in STATES:
+        return said
+    meant = OTHER_WORDS.get(said, ("absent",))
+    return truth if truth in meant else meant[0]
 
 
 def states(found: Sequence[Container]) -> str:
@@ -100,7 +107,7 @@ def judge_status(
     truth = found[0].state if found else "absent"
     said = dev.status()
     up = truth == "running" and said.get("current") is True
-    rows = [Row("state", truth, in_dockers_words(str(said.get("state"))))]
+    rows = [Row("state", truth, in_dockers_words(str(said.get("state")), truth))]
     if Promise.STATUS_EXITS in dev.promises:
         rows.append(Row("exit of status", "0" if up else "1", str(said["exit"])))
     if "current" in said and stale and found:

@@ -99,13 +99,14 @@ def dev(bench: Bench) -> Iterator[Scripted]:
 
 @contextlib.contextmanager
 def project_of_a_user(bench: Bench) -> Iterator[Scripted]:
-    """Yield the scripts in the project, which is a plain user's.
+    """Yield the scripts in the project, which is a plain user's, and the container up.
 
     It is a repository of git's, where there is git: that is part of the source tree too.
     """
     with bench.workspace(project(bench)) as workspace:
         git(workspace.context, ("init", "--quiet"))
         with scripted(workspace, plain=True) as made:
+            made.run(DEV_CONTAINER, "start")
             yield made
 
 

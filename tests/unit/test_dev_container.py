@@ -8,15 +8,19 @@ from properties.dev_container import in_dockers_words
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("said", "truth", "meant"),
     [
-        ("running", "running"),
-        ("paused", "paused"),
-        ("stopped", "exited"),
-        ("absent", "absent"),
-        ("missing", "absent"),
-        ("none", "absent"),
+        ("running", "exited", "running"),
+        ("paused", "paused", "paused"),
+        ("stopped", "exited", "exited"),
+        ("stopped", "created", "created"),
+        ("stopped", "running", "exited"),
+        ("absent", "running", "absent"),
+        ("missing", "absent", "absent"),
+        ("none", "exited", "absent"),
     ],
 )
-def test_a_state_is_told_in_dockers_words_or_there_is_no_container(said: str, meant: str) -> None:
-    assert in_dockers_words(said) == meant
+def test_a_state_is_told_in_dockers_words_or_there_is_no_container(
+    said: str, truth: str, meant: str
+) -> None:
+    assert in_dockers_words(said, truth) == meant
