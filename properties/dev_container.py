@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Sequence
 
-from harness.generated.projects import Blueprint
+import docker
+
+from harness.generated.projects import Blueprint, folder, render
 from harness.judging.judge import Judge
 from harness.judging.report import Row
+from harness.model import Edit, EditClass, File
 from harness.running.container_events import (
     COMMANDS,
     ContainerEvent,
@@ -14,7 +19,9 @@ from harness.running.container_events import (
     is_of_an_earlier_dockerfile,
 )
 from harness.running.scripted import DEV_CONTAINER, Container, Promise, Scripted, ScriptRun
+from harness.strategies import taken_back
 from properties.common import dev_truth, same_lines
+from properties.story import count
 
 CALL_SECONDS = 240.0
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -23,6 +30,10 @@ SHORT_ID = 12
 """As many digits of an id docker itself shows."""
 OTHER_WORDS = {"stopped": ("exited", "created", "dead")}
 """What scripts may say instead, of each of these states."""
+HERE = "layerproof-here"
+"""A file that only the container under test has, in its root."""
+MAIN = b"fn main() {\n"
+ASKS = b'    assert!(std::path::Path::new("/%s").exists(), "not in the container that is up");\n'
 RENEWING = {ContainerEvent.START, ContainerEvent.EXEC}
 """Commands after which the container is current, where that is promised."""
 
@@ -86,6 +97,46 @@ def judge_container(
         rows=rows,
         log=log,
     )
+
+
+def judge_inside(now: Blueprint, dev: Scripted, story: list[str], judge: Judge) -> None:
+    """The build runs in the container that is up: what its build script asks for lies there alone.
+
+    The project is as it was afterwards, and was not built since.
+    """
+    (container,) = dev.containers()
+    if not put_file(dev, container, HERE):
+        count("the container's files cannot be written")
+        return
+    path = f"{folder(now, now.members[0])}build.rs"
+    there = render(now).tree.get(path)
+    text = there.content if isinstance(there, File) else MAIN + b"}\n"
+    asking = File(text.replace(MAIN, MAIN + ASKS % HERE.encode(), 1))
+    summary = "a build script that ends well in this container alone"
+    edit = Edit(EditClass.BUILD_SCRIPT, summary, {path: asking})
+    dev.workspace.edit(edit)
+    story.append(f"{summary}, dev build")
+    seen = dev.run(DEV_CONTAINER, "build", limit=CALL_SECONDS)
+    judge(
+        "The build did not run in the container that is up.",
+        holds=seen.status == 0,
+        scenario=story,
+        log=seen.log,
+        hint="Execute cargo in the container that stays (`docker exec`), and in no other.",
+    )
+    dev.workspace.edit(taken_back(edit, now))
+    story.append("that is taken back")
+
+
+def put_file(dev: Scripted, container: Container, name: str) -> bool:
+    """Put an empty file into the container's root; return whether that could be done."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    try:
+        return bool(dev.bench.engine.client.api.put_archive(container.id, "/", packed.getvalue()))
+    except docker.errors.APIError:
+        return False
 
 
 def id_row(found: Sequence[Container], said: str) -> Row:

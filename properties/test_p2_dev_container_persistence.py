@@ -30,6 +30,7 @@ from harness.running.scripted import (
 from harness.scenario import Bench
 from harness.strategies import IDLE_EDITS, OTHER_EDITS, SOURCE_EDITS, Plan
 from properties.common import dev_truth, same_lines, scripts_in, with_feature
+from properties.dev_container import judge_inside
 from properties.story import count
 
 pytestmark = pytest.mark.property("P2")
@@ -99,6 +100,14 @@ def judge_mishaps(start: Blueprint, dev: Scripted, *, judge: Judge) -> None:
     expect_same(before, dev, story, judge)
     expect_kept(dependencies, seen, story, judge)
     judge_output(start, dev, seen, story, judge)
+    for name in ("Cargo.toml", "Cargo.lock"):
+        with (dev.project / name).open("ab") as file:
+            file.write(b"# a comment\n")
+    story.append("a comment in Cargo.toml and in Cargo.lock, dev build")
+    seen = build(dev, story, judge)
+    expect_same(before, dev, story, judge)
+    expect_kept(dependencies, seen, story, judge)
+    judge_inside(start, dev, story, judge)
     if Promise.SEES_OLD_DATES in dev.promises:
         edit_of_a_member(start, dev, story, judge)
     for way, call in ways_to_ask(dev).items():

@@ -48,6 +48,7 @@ from properties.dev_container import (
     STATES,
     judge_build,
     judge_container,
+    judge_inside,
     judge_move,
     states,
 )
@@ -214,6 +215,7 @@ def judge_accidents(
                 now = judge_each(accident, now, dev, story, judge)
             except PropertyViolation as violation:
                 return accident, violation
+        judge_inside(now, dev, story, judge)
     return None
 
 

@@ -323,6 +323,14 @@ class Edit:
 
 OF_ANOTHER_TEAM = [
     Edit("P2", "up() {", 'up() {\n  docker rm --force "$name" || :\n', "Another container"),
+    Edit(
+        "P2",
+        'docker exec "$name" cargo build',
+        'docker run --rm --network host --volumes-from "$name" --workdir /app '
+        '--env CARGO_TARGET_DIR=/cache/target "$image" cargo build',
+        "The build did not run in the container that is up.",
+    ),
+    Edit("P2", '$(cksum <"$dockerfile"', '$(cat "$dockerfile" Cargo.* | cksum', "a comment in"),
     Edit("P3", '[ "$(state)" = running ] ||', "true ||", "The dev build failed"),
     Edit("P3", "! is_current", "false", "of the Dockerfile as it is"),
     Edit("P3", "|| echo absent", "| sed s/exited/running/ || echo absent", "how things are"),
