@@ -155,6 +155,12 @@ def test_an_edit_that_hides_is_built(dev: Scripted, tally: Tally, judge: Judge) 
         judge_hidden(dev, judge=judge)
 
 
+def test_a_file_that_is_removed_is_gone(dev: Scripted, tally: Tally, judge: Judge) -> None:
+    """What the program is made of is not there any more, and no build succeeds without it."""
+    with tally.scenario():
+        judge_removed(dev, judge=judge)
+
+
 def test_what_cargo_is_configured_to_do_holds_in_the_container(
     dev: Scripted, tally: Tally, judge: Judge
 ) -> None:
@@ -242,6 +248,29 @@ def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
     dev.hand_over(dev.project / "src")
     story.append(f"{DATA}: a link to another file, as old as it was, dev build")
     judge_build(dev, b"another", story, judge)
+
+
+def judge_removed(dev: Scripted, *, judge: Judge) -> None:
+    """Build; take away the source of the program, which ends the build; put it back.
+
+    It is not the data: of what is linked to, cargo itself does not see that the link is gone.
+    """
+    story = ["a project, dev build"]
+    file, away = dev.project / "src" / "main.rs", dev.project.with_name("taken-away")
+    judge_build(dev, (dev.project / DATA).read_bytes(), story, judge)
+    story.append("src/main.rs is removed, dev build")
+    file.rename(away)
+    try:
+        seen = dev.run(DEV_CONTAINER, "build")
+    finally:
+        away.rename(file)
+    judge(
+        "A file was removed, and the program was made of it all the same.",
+        holds=seen.status != 0,
+        scenario=story,
+        log=seen.log,
+        hint="Build in the mounted source; or remove from a copy what is gone from the source.",
+    )
 
 
 def put_dated(dev: Scripted, path: str, content: bytes, date: int) -> None:

@@ -161,6 +161,7 @@ def check_p4(bench: Bench, broken: Regression | None) -> None:
         p4.judge_lock(p4.LOCK.format(name="app", version="0.0.9"), dev, judge=judge)
         p4.judge_made_anew(dev, judge=judge)
         p4.judge_hidden(dev, judge=judge)
+        p4.judge_removed(dev, judge=judge)
         p4.judge_configured(dev, judge=judge)
         p4.judge_commands(dev, judge=judge)
 
@@ -336,6 +337,13 @@ OF_ANOTHER_TEAM = [
     Edit("P3", "|| echo absent", "| sed s/exited/running/ || echo absent", "how things are"),
     Edit("P4", 'chown -R "$1" /app/target', ":", "is not the caller's"),
     Edit("P4", "-$(stat -c %d-%i .)", "", "another put in its place, dev build"),
+    Edit(
+        "P4",
+        'docker exec "$name" cargo build --locked',
+        'docker exec "$name" sh -c "mkdir -p /copy && cp -au /app/. /copy/ && cd /copy '
+        '&& cargo build --locked"',
+        "A file was removed, and the program was made of it all the same.",
+    ),
     Edit("P6", "up() {", "up() {\n  build_image 2>/dev/null\n", "image build in dev"),
     Edit(
         "P6",
