@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.config import Config
 from harness.for_scripts import beside_its_scripts
 from harness.generated import edits, trees
 from harness.generated.projects import Blueprint, render
@@ -34,11 +35,12 @@ from harness.strategies import (
     tree_of,
 )
 from harness.subject import Subject
-from properties.common import git, scripts_in
+from properties.common import git, scripts_in, structure_findings
 from properties.story import (
     any_plan,
     count,
     expect_cached,
+    expect_no_finding,
     expect_predicted,
     expect_script,
     expect_success,
@@ -59,6 +61,16 @@ def test_edits_never_run_the_base_again_and_idle_builds_run_nothing(
     plan = data.draw(any_plan(subject, EDITS, dependencies=1))
     with tally.scenario(), project_bench.workspace(tree_of(plan.start)) as workspace:
         judge_plan(plan, workspace, judge=judge)
+
+
+def test_no_edit_has_the_tools_installed_again(
+    subject: Subject, configuration: Config, tally: Tally, judge: Judge
+) -> None:
+    """They are the base's, whatever the stage is called that installs them."""
+    again = "An edit of the project has the tools installed again."
+    with tally.scenario():
+        found = structure_findings(subject, configuration)
+        expect_no_finding(again, {"tools-after-manifests"}, found, judge)
 
 
 def test_a_build_by_the_scripts_runs_nothing_again_either(

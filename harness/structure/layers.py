@@ -111,9 +111,10 @@ def _tools_after_manifests(facts: Facts) -> Found:
     for number, step in enumerate(facts.building):
         below = facts.graph.chain(step.stage)
         before = [s for s in facts.building[:number] if s.stage in below]
-        if not (step.brings_source or any(map(_brings_project, before))):
+        mounts = step.brings_source or any(map(_PROJECT.search, step.mounted))
+        if not (mounts or any(map(_brings_project, before))):
             continue
-        copied = [path for s in before for path in s.copied]
+        copied = [*step.mounted, *(path for s in before for path in s.copied)]
         has_toolchain = any("rust-toolchain" in path or path in sources.WHOLE for path in copied)
         for command in step.commands:
             if _installs(command) and not (command.program == "rustup" and has_toolchain):
