@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Sequence
-
-import docker
 
 from harness.generated.projects import Blueprint, folder, render
 from harness.judging.judge import Judge
 from harness.judging.report import Row
 from harness.model import Edit, EditClass, File
+from harness.running import execution
 from harness.running.container_events import (
     COMMANDS,
     ContainerEvent,
@@ -105,7 +102,7 @@ def judge_inside(now: Blueprint, dev: Scripted, story: list[str], judge: Judge) 
     The project is as it was afterwards, and was not built since.
     """
     (container,) = dev.containers()
-    if not put_file(dev, container, HERE):
+    if not execution.put_empty(dev.bench.engine, container.id, HERE):
         count("the container's files cannot be written")
         return
     path = f"{folder(now, now.members[0])}build.rs"
@@ -126,17 +123,6 @@ def judge_inside(now: Blueprint, dev: Scripted, story: list[str], judge: Judge) 
     )
     dev.workspace.edit(taken_back(edit, now))
     story.append("that is taken back")
-
-
-def put_file(dev: Scripted, container: Container, name: str) -> bool:
-    """Put an empty file into the container's root; return whether that could be done."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo(name))
-    try:
-        return bool(dev.bench.engine.client.api.put_archive(container.id, "/", packed.getvalue()))
-    except docker.errors.APIError:
-        return False
 
 
 def id_row(found: Sequence[Container], said: str) -> Row:

@@ -1,4 +1,4 @@
-"""Runs a command in a container, and loses nothing of what it says.
+"""Runs a command in a container, and loses nothing of what it says; puts a file there.
 
 docker-py asks the engine to upgrade the connection and then reads the socket beneath its own
 buffer, so that output which arrives together with the response's headers is lost: seen with one
@@ -8,7 +8,9 @@ output is an ordinary body.
 
 from __future__ import annotations
 
+import io
 import struct
+import tarfile
 from collections.abc import Iterator, Sequence
 
 import docker
@@ -50,3 +52,17 @@ def _pieces(body: bytes) -> Iterator[bytes]:
         at += HEADER.size
         yield body[at : at + length]
         at += length
+
+
+def put_empty(on: Engine, container_id: str, name: str) -> bool:
+    """Put an empty file into a container's root; return whether that could be done.
+
+    It cannot where the container's file system is read-only.
+    """
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    try:
+        return bool(on.client.api.put_archive(container_id, "/", packed.getvalue()))
+    except docker.errors.APIError:
+        return False
