@@ -45,7 +45,10 @@ LOCK_SHARE = 4
 FOLDER = "odd"
 DATA = "src/target/data.bin"
 """Lies in a folder that is called as cargo's own is, and is none."""
+PART = "src/part.rs"
 MAIN = """\
+mod part;
+
 fn main() {
     let data: &[u8] = include_bytes!("target/data.bin");
     let sum = data.iter().fold(7u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte as u64));
@@ -116,7 +119,8 @@ def project(bench: Bench) -> dict[str, Entry]:
     Of what a build may write there is nothing yet: a mount may make it, and as root.
     """
     start = render(Blueprint(members=(Member("app", binaries=(bench.subject.binary,)),)))
-    tree = {**start.tree, "src/main.rs": File(MAIN.encode()), DATA: File(b"")}
+    written = {"src/main.rs": File(MAIN.encode()), PART: File(b""), DATA: File(b"")}
+    tree = {**start.tree, **written}
     return {path: entry for path, entry in tree.items() if path.partition("/")[0] not in OUTPUTS}
 
 
@@ -251,14 +255,14 @@ def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
 
 
 def judge_removed(dev: Scripted, *, judge: Judge) -> None:
-    """Build; take away the source of the program, which ends the build; put it back.
+    """Build; take away a source of the program, which ends the build; put it back.
 
     It is not the data: of what is linked to, cargo itself does not see that the link is gone.
     """
     story = ["a project, dev build"]
-    file, away = dev.project / "src" / "main.rs", dev.project.with_name("taken-away")
+    file, away = dev.project / PART, dev.project.with_name("taken-away")
     judge_build(dev, (dev.project / DATA).read_bytes(), story, judge)
-    story.append("src/main.rs is removed, dev build")
+    story.append(f"{PART} is removed, dev build")
     file.rename(away)
     try:
         seen = dev.run(DEV_CONTAINER, "build")
