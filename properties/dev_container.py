@@ -108,6 +108,7 @@ def judge_inside(now: Blueprint, dev: Scripted, story: list[str], judge: Judge) 
     path = f"{folder(now, now.members[0])}build.rs"
     there = render(now).tree.get(path)
     text = there.content if isinstance(there, File) else MAIN + b"}\n"
+    assert MAIN in text, text
     asking = File(text.replace(MAIN, MAIN + ASKS % HERE.encode(), 1))
     summary = "a build script that ends well in this container alone"
     edit = Edit(EditClass.BUILD_SCRIPT, summary, {path: asking})

@@ -45,8 +45,10 @@ def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
     """Call what needs no build; where any path is promised to do, in a copy of the build whose
     folder has a blank in its name.
     """
-    home = scripts.project.parent / "a copy"
-    other_scripts.mirror(scripts.scripts, scripts.workspace.dockerfile, home)
+    home = None
+    if Promise.ANY_PATH in scripts.promises:
+        home = scripts.project.parent / "a copy"
+        other_scripts.mirror(scripts.scripts, scripts.workspace.dockerfile, home)
     for target in ("help", "clean"):
         words = _make_in(home, target, scripts)
         seen = scripts.command(words)
@@ -62,7 +64,7 @@ def judge_make_elsewhere(scripts: Scripted, *, judge: Judge) -> None:
     judge_package_zip(home, scripts, judge=judge)
 
 
-def judge_package_zip(home: Path, scripts: Scripted, *, judge: Judge) -> None:
+def judge_package_zip(home: Path | None, scripts: Scripted, *, judge: Judge) -> None:
     """Make the zip of a program that came without its mode; then of another, with no room for it.
 
     Neither can be compressed, so that the zip is what does not fit.
@@ -99,11 +101,9 @@ def judge_package_zip(home: Path, scripts: Scripted, *, judge: Judge) -> None:
     )
 
 
-def _make_in(home: Path, target: str, scripts: Scripted) -> tuple[str, ...]:
-    """Return the call of a target, of the copy in `home` where any path is promised to do."""
-    if Promise.ANY_PATH in scripts.promises:
-        return "make", "-f", str(home / MAKEFILE), target
-    return make(target, scripts)
+def _make_in(home: Path | None, target: str, scripts: Scripted) -> tuple[str, ...]:
+    """Return the call of a target: of the copy in `home`, where there is one."""
+    return make(target, scripts) if home is None else ("make", "-f", str(home / MAKEFILE), target)
 
 
 def has_target(target: str, scripts: Scripted) -> bool:

@@ -50,6 +50,8 @@ from properties.story import (
 pytestmark = pytest.mark.property("P1")
 RUNTIME = "runtime"
 """The stage whose image scripts load under a name, where they do that."""
+INSTALLED_AGAIN = {"tools-after-manifests"}
+"""The structure rule about tools that an edit of the project installs again."""
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
 
 
@@ -70,7 +72,7 @@ def test_no_edit_has_the_tools_installed_again(
     again = "An edit of the project has the tools installed again."
     with tally.scenario():
         found = structure_findings(subject, configuration)
-        expect_no_finding(again, {"tools-after-manifests"}, found, judge)
+        expect_no_finding(again, INSTALLED_AGAIN, found, judge)
 
 
 def test_a_build_by_the_scripts_runs_nothing_again_either(

@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 
 from harness import config, dockerfile
-from harness.errors import CheckFailed, UsageError
+from harness.errors import CheckFailed, ProjectError, UsageError
 from harness.generated import trees
 from harness.generated.checkouts import LEFT_OUT
+from harness.model import Tree
 from harness.parsing import dockerignore
 from harness.structure import checks as structure
+from harness.structure.rules import LOOKED_INTO
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,10 +35,9 @@ def run(arguments: argparse.Namespace) -> str:
     said = config.find(path.parent)
     beside = path.with_name(f"{path.name}.dockerignore")
     ignore = beside if beside.is_file() else path.with_name(".dockerignore")
-    is_project = (path.parent / "Cargo.toml").is_file()
     found = structure.check(
         parsed,
-        files=trees.read(path.parent, skip=LEFT_OUT) if is_project else None,
+        files=_project_in(path.parent),
         ignore=dockerignore.parse(ignore.read_text()) if ignore.is_file() else None,
         overrides=said.roles,
         allowed=said.allowed,
@@ -45,3 +46,15 @@ def run(arguments: argparse.Namespace) -> str:
         texts = "\n\n".join(structure.render(parsed, finding) for finding in found)
         raise CheckFailed(texts, count=len(found), path=str(path))
     return f"{path}: nothing found"
+
+
+def _project_in(folder: Path) -> Tree | None:
+    """Return the project that lies in a folder, with the content of what rules look into."""
+    if not (folder / "Cargo.toml").is_file():
+        return None
+    try:
+        return trees.read(folder, skip=LEFT_OUT, only=LOOKED_INTO)
+    except OSError as error:
+        raise ProjectError(
+            "the project beside the Dockerfile cannot be read", context=(str(error),)
+        ) from error

@@ -58,13 +58,17 @@ static LAYERPROOF: extern "C" fn() = {{
 class Checkout:
     """A state of a real project: what was read, and the edits made since, by path.
 
-    `source` is the file that edits of the source go to, `marker` the word that a program made of
-    this state contains, None before the first such edit. What edits write holds WORD, so that an
-    edited state is its scenario's own while all share what the project's first state compiled.
+    `source` is the file that edits of the source go to, `libraries` the other sources that a
+    comment can be put in, `build_script` that of the program's package, `marker` the word that a
+    program made of this state contains, None before the first such edit. What edits write holds
+    WORD, so that an edited state is its scenario's own while all share what the project's first
+    state compiled.
     """
 
     files: tuple[tuple[str, Entry], ...]
     source: str
+    libraries: tuple[str, ...] = ()
+    build_script: str | None = None
     edited: tuple[tuple[str, Entry], ...] = ()
     marker: str | None = None
 
@@ -88,7 +92,18 @@ def load(project: Path, *, binary: str | None = None) -> Checkout:
             context=("expected src/main.rs, src/bin/, or a [[bin]] with a path",),
         )
     source = min(programs, key=lambda path: (programs[path] != binary, path.count("/"), path))
-    return Checkout(tuple(sorted(files.items())), source)
+    manifests = _manifests(files)
+    own = _package(source, manifests)
+    members = [own, *(f for f in sorted(manifests) if f != own and _is_member(f, manifests))]
+    libraries = (posixpath.join(folder, "src/lib.rs") for folder in members)
+    said = manifests.get(own, {}).get("package", {}).get("build", "build.rs")
+    script = posixpath.normpath(posixpath.join(own, str(said)))
+    return Checkout(
+        tuple(sorted(files.items())),
+        source,
+        libraries=tuple(path for path in libraries if path in files and path != source),
+        build_script=script if script in files else None,
+    )
 
 
 def _programs(files: Tree) -> dict[str, str]:
@@ -152,7 +167,7 @@ def edit_of_a_library(now: Checkout) -> tuple[Edit, str] | None:
 def _library(now: Checkout) -> tuple[str, str] | None:
     """Return the source of the first library by path of the program's package, and its package."""
     manifests = _manifests(dict(now.files))
-    folder = _package(now, manifests)
+    folder = _package(now.source, manifests)
     shared = manifests.get("", {}).get("workspace", {}).get("dependencies", {})
     for name, asked in sorted(manifests.get(folder, {}).get("dependencies", {}).items()):
         if not isinstance(asked, dict) or asked.get("optional"):
@@ -166,29 +181,19 @@ def _library(now: Checkout) -> tuple[str, str] | None:
     return None
 
 
-def _package(now: Checkout, manifests: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the folder of the package that the program is of."""
-    around = [f for f in manifests if not f or now.source.startswith(f"{f}/")]
+def _package(source: str, manifests: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the folder of the package that a source is of."""
+    around = [f for f in manifests if not f or source.startswith(f"{f}/")]
     return max(around, key=len, default="")
 
 
-def _sources(now: Checkout) -> list[str]:
-    """Return the program's source, then the libraries of its package and of the workspace.
+def _is_member(folder: str, manifests: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the workspace names a folder by its patterns; its root is a member, too
+    (doc.rust-lang.org/cargo/reference/workspaces.html, "The members and exclude fields").
 
     A package in a folder of the project that is no member of its workspace is a dependency.
     """
-    manifests = _manifests(dict(now.files))
-    own = _package(now, manifests)
     workspace = manifests.get("", {}).get("workspace", {})
-    members = [f for f in sorted(manifests) if f != own and _is_member(f, workspace)]
-    libraries = (posixpath.join(folder, "src/lib.rs") for folder in (own, *members))
-    return list(dict.fromkeys([now.source, *(p for p in libraries if p in now.tree)]))
-
-
-def _is_member(folder: str, workspace: Mapping[str, Any]) -> bool:
-    """Whether the patterns of a workspace name a folder; the root is one with a package of its own
-    (doc.rust-lang.org/cargo/reference/workspaces.html, "The members and exclude fields").
-    """
     parts = folder.split("/")
     out = (posixpath.normpath(path) for path in workspace.get("exclude", []))
     if any(f"{folder}/".startswith(f"{path}/") for path in out):
@@ -198,15 +203,6 @@ def _is_member(folder: str, workspace: Mapping[str, Any]) -> bool:
         if len(wanted) == len(parts) and all(map(fnmatch.fnmatchcase, parts, wanted)):
             return True
     return not folder and bool(workspace)
-
-
-def _build_script(now: Checkout) -> str | None:
-    """Return the build script of the program's package, if it has one."""
-    manifests = _manifests(dict(now.files))
-    folder = _package(now, manifests)
-    said = manifests.get(folder, {}).get("package", {}).get("build", "build.rs")
-    path = posixpath.normpath(posixpath.join(folder, str(said)))
-    return path if path in now.tree else None
 
 
 def locked(now: Checkout) -> frozenset[str]:
@@ -262,9 +258,9 @@ def _change(
     elif edit_class in {EditClass.MANIFEST_COMMENT, EditClass.PROFILE}:
         path = "Cargo.toml"
     elif edit_class is EditClass.SOURCE_COMMENT:
-        path = dict(enumerate(_sources(now))).get(choice)
+        path = dict(enumerate((now.source, *now.libraries))).get(choice)
     elif edit_class is EditClass.BUILD_SCRIPT:
-        path = _build_script(now)
+        path = now.build_script
     entry = now.tree.get(path, File(b"")) if path is not None else None
     if path is None or not isinstance(entry, File):
         return None

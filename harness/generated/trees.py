@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from harness.model import Directory, Edit, Entry, File, Link, Tree
@@ -81,8 +81,13 @@ def apply(root: Path, edit: Edit, *, modified: int | None = None) -> None:
         os.utime(root / path, ns=(now, now), follow_symlinks=False)
 
 
-def read(root: Path, *, skip: Iterable[str] = ()) -> dict[str, Entry]:
-    """Return a directory as a tree; top-level names in `skip` are left out."""
+def read(
+    root: Path, *, skip: Iterable[str] = (), only: Container[str] | None = None
+) -> dict[str, Entry]:
+    """Return a directory as a tree; top-level names in `skip` are left out.
+
+    Where `only` is given, files of other paths are not opened and count as empty.
+    """
     left_out = set(skip)
     tree: dict[str, Entry] = {}
     for folder, folders, files in os.walk(root):
@@ -98,7 +103,8 @@ def read(root: Path, *, skip: Iterable[str] = ()) -> dict[str, Entry]:
             if path.is_symlink():
                 tree[key] = Link(os.readlink(path))  # noqa: PTH115  a Path would normalise it
             elif path.is_file():
-                tree[key] = File(path.read_bytes(), path.stat().st_mode & 0o7777)
+                content = path.read_bytes() if only is None or key in only else b""
+                tree[key] = File(content, path.stat().st_mode & 0o7777)
     return tree
 
 

@@ -11,6 +11,10 @@ from harness.structure.roles import Roles
 from harness.structure.stagegraph import Graph, Step
 
 Found = Iterator[tuple[int, str]]
+LOCK = "Cargo.lock"
+CONFIGURATION = (".cargo/config.toml", ".cargo/config")
+LOOKED_INTO = frozenset({LOCK, *CONFIGURATION})
+"""The files of a project whose content rules look at; of the rest they know the names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,12 @@ class Facts:
     @property
     def configured(self) -> str:
         """Return what the project configures cargo with; nothing where no project is known."""
-        return "\n".join(map(self._text, (".cargo/config.toml", ".cargo/config")))
+        return "\n".join(map(self._text, CONFIGURATION))
 
     @property
     def takes_crates(self) -> bool:
         """Return whether the project has crates from elsewhere, or it is not known."""
-        return "Cargo.lock" not in (self.files or {}) or "\nsource = " in self._text("Cargo.lock")
+        return LOCK not in (self.files or {}) or "\nsource = " in self._text(LOCK)
 
     def _text(self, path: str) -> str:
         entry = (self.files or {}).get(path)

@@ -47,3 +47,40 @@ def test_no_such_dockerfile_is_a_usage_error(
 ) -> None:
     assert main(["check", str(tmp_path / "none")]) == 2
     assert "no such Dockerfile" in capsys.readouterr().err
+
+
+def test_the_project_beside_the_dockerfile_is_heard(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its files none is opened that no rule looks into; one that cannot be is named."""
+    file = tmp_path / "Dockerfile"
+    file.write_text(
+        "FROM rust:1.85-slim-bookworm AS build\nCOPY Cargo.toml Cargo.lock ./\nCOPY src src\n"
+        'RUN cargo build --release\nFROM scratch\nCOPY --from=build /a /a\nENTRYPOINT ["/a"]\n'
+    )
+    assert main(["check", str(file)]) == 1
+    assert "[libc-missing]" in capsys.readouterr().err
+    (tmp_path / "Cargo.toml").write_text("[package]\n")
+    (tmp_path / ".cargo").mkdir()
+    configuration = tmp_path / ".cargo" / "config.toml"
+    configuration.write_text('[build]\ntarget = "x86_64-unknown-linux-musl"\n')
+    opened: list[Path] = []
+    unread = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        opened.append(path)
+        if path.name == "Cargo.lock":
+            raise PermissionError(13, "Permission denied", str(path))
+        return unread(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert main(["check", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert "[no-dependency-layer]" in said
+    assert "[libc-missing]" not in said
+    assert opened == [configuration]
+    (tmp_path / "Cargo.lock").write_text("")
+    assert main(["check", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert "the project beside the Dockerfile cannot be read" in said
+    assert f"Permission denied: '{tmp_path / 'Cargo.lock'}'" in said

@@ -19,6 +19,7 @@ from harness.parsing import dockerignore
 from harness.structure import checks as structure
 from harness.structure.rules import Finding
 from properties import records
+from properties import test_p1_layer_caching as p1
 from properties import test_p5_dependency_invalidation as p5
 from properties import test_p8_image_minimality as p8
 from properties.story import expect_no_finding
@@ -312,6 +313,7 @@ def test_what_is_not_wrong_is_not_found(text: str) -> None:
 @pytest.mark.parametrize(
     ("record", "rules", "ignored", "image", "says"),
     [
+        (records.P1, p1.INSTALLED_AGAIN, "target", "debian:12", "runs again after edits"),
         (records.P5, p5.KEPT_AWAY, "build*", "debian:12", "the ignore file keeps build.rs from"),
         (records.P8, p8.UNABLE_TO_START, "target", "gcr.io/distroless/base", "has no libgcc_s"),
     ],
@@ -322,7 +324,8 @@ def test_a_property_fails_by_the_rules_that_name_its_promise(
     parsed = dockerfile.parse(
         "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.lock ./\n"
         "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build --release --locked\n"
-        "COPY . .\nRUN touch src/main.rs && cargo build --release --locked\n"
+        "COPY . .\nRUN apt-get install -y cmake\n"
+        "RUN touch src/main.rs && cargo build --release --locked\n"
         f'FROM {image}\nCOPY --from=b /app/target/release/app /app\nUSER 1\nCMD ["/app"]\n'
     )
     files = {"Cargo.toml", "Cargo.lock", "build.rs", "src/main.rs"}
