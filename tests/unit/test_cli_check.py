@@ -78,7 +78,7 @@ def test_the_project_beside_the_dockerfile_is_heard(
     said = capsys.readouterr().err
     assert "[no-dependency-layer]" in said
     assert "[libc-missing]" not in said
-    assert opened == [configuration]
+    assert opened == [file, configuration]
     (tmp_path / "Cargo.lock").write_text("")
     assert main(["check", str(file)]) == 1
     said = capsys.readouterr().err
