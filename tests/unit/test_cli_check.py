@@ -80,7 +80,7 @@ def test_the_project_beside_the_dockerfile_is_heard(
     assert "[libc-missing]" not in said
     assert opened == [file, configuration]
     (tmp_path / "Cargo.lock").write_text("")
-    assert main(["check", str(file)]) == 1
+    assert main(["check", str(file)]) == 2
     said = capsys.readouterr().err
     assert "the project beside the Dockerfile cannot be read" in said
     assert f"Permission denied: '{tmp_path / 'Cargo.lock'}'" in said
