@@ -215,6 +215,17 @@ def an_error(state: State, words: bytes = ERRORS[0]) -> Edit | None:
     return None
 
 
+def a_missing_module(state: State) -> Edit | None:
+    """Return an edit that removes a module which the program still names; None without one."""
+    if isinstance(state, Checkout):
+        return None
+    member = state.members[0]
+    for name, _ in member.modules[:1]:
+        path = f"{folder(state, member)}src/{name}.rs"
+        return Edit(EditClass.SOURCE_DELETE, f"{path} is removed", changes={path: None})
+    return None
+
+
 def no_such_dependency(state: Blueprint) -> Edit:
     """Return an edit of a manifest after which its dependencies cannot be resolved."""
     path = f"{folder(state, state.members[0])}Cargo.toml"

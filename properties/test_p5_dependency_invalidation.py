@@ -30,9 +30,11 @@ from harness.strategies import (
     Plan,
     State,
     Step,
+    a_missing_module,
     an_error,
     each_file_in_turn,
     richest,
+    taken_back,
     tree_of,
 )
 from harness.subject import Subject
@@ -116,6 +118,7 @@ def test_each_file_that_counts_is_seen_whatever_its_date(
         found = broken_step(plan, workspace, judge=judge)
         if found is None:
             judge_library(start, workspace, judge=judge)
+            judge_removed(start, workspace, judge=judge)
             judge_error(start, workspace, judge=judge)
             return
     alone, violation = found
@@ -165,6 +168,25 @@ def judge_library(start: State, workspace: Workspace, *, judge: Judge) -> None:
         log=seen.log,
         hint=STALE,
     )
+
+
+def judge_removed(start: State, workspace: Workspace, *, judge: Judge) -> None:
+    """Without a module that the program names nothing is built; then the module is put back."""
+    edit = a_missing_module(start)
+    if edit is None:
+        return
+    workspace.edit(edit)
+    seen = workspace.build(state=NO_STATE)
+    judge(
+        "A file was removed, and the program was made of it all the same.",
+        holds=not seen.succeeded,
+        scenario=["…", f"{edit.summary}, build"],
+        lines=lines_of([v for v in seen.vertices if "Compiling" in v.log], judge),
+        log=seen.log,
+        hint="Where the source is copied into a directory that stays (a cache mount), remove from "
+        "it what is gone from the source, as `rsync --delete` does; or mount the source itself.",
+    )
+    workspace.edit(taken_back(edit, start))
 
 
 def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:

@@ -9,10 +9,11 @@ from typing import Final
 
 from harness.model import Mount
 from harness.parsing import instructions
-from harness.structure.compiles import OTHER_BUILDERS, UNKNOWN, Compile
+from harness.structure.compiles import OTHER_BUILDERS, UNKNOWN
 from harness.structure.rules import Facts, Found, Rule
 from harness.structure.shell import Command
 from harness.structure.stagegraph import Step
+from harness.structure.status import PIPES
 
 _HARMLESS: Final = frozenset({"true", ":", "echo", "printf"})
 _MOUNTED_REGISTRY: Final = re.compile(r".*/(registry|git)(/.*)?")
@@ -38,9 +39,17 @@ def _difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Return the first setting that differs, as `profile dev, the build has release`."""
     for name in sorted({*before, *after}):
         one, other = before.get(name), after.get(name)
-        if one != other and not (name == "profile" and UNKNOWN in (one, other)):
+        if one != other and not _may_be_equal(name, one, other):
             return f"{name} {one or 'unset'}, the project with {other or 'unset'}"
     return ""
+
+
+def _may_be_equal(name: str, one: str | None, other: str | None) -> bool:
+    """Whether only the shell, or who gives an ARG, knows what two settings are."""
+    if name == "profile":
+        return UNKNOWN in (one, other)
+    unknown = [value is not None and ("$" in value or "`" in value) for value in (one, other)]
+    return all(unknown) or (name == "features" and any(unknown) and None in (one, other))
 
 
 def _arguments_differ(facts: Facts) -> Found:
@@ -122,32 +131,30 @@ def _swallowed(facts: Facts) -> Found:
     for steps in facts.graph.steps:
         for step in steps:
             for call in step.compiled:
-                how = _lost(call, step.commands)
+                how = _lost(call.command)
                 if how:
                     yield step.instruction.line, f"{' '.join(call.command.words[:3])} {how}"
 
 
-def _lost(call: Compile, commands: tuple[Command, ...]) -> str:
-    position = next((n for n, c in enumerate(commands) if c is call.command), -1)
-    rest = commands[position + 1 :]
-    after = call.command.after
-    if call.command.tested or position < 0:
+def _lost(command: Command) -> str:
+    fate = command.fate
+    if command.tested:
         return ""
-    if after == "||" and rest and _succeeds(rest[0]):
-        return f"is followed by || {' '.join(rest[0].words)}"
-    if after in ("|", "|&") and not call.command.pipefail:
+    if fate.operator == "||" and _succeeds(fate.instead):
+        return f"is followed by || {' '.join(fate.instead)}"
+    if fate.operator in PIPES and not command.pipefail:
         return "feeds a pipe, whose status is that of its last command"
-    if after == "&":
+    if fate.operator == "&":
         return "runs in the background"
-    if after == ";" and rest and not call.command.errexit:
+    if fate.operator == ";" and not command.errexit:
         return "is followed by ; without set -e"
     return ""
 
 
-def _succeeds(command: Command) -> bool:
-    if command.program == "exit":
-        return command.words[1:] in ((), ("0",))
-    return command.program in _HARMLESS
+def _succeeds(words: tuple[str, ...]) -> bool:
+    if words[:1] == ("exit",):
+        return words[1:] in ((), ("0",))
+    return words[:1] != () and words[0] in _HARMLESS
 
 
 def _registry_unshared(facts: Facts) -> Found:

@@ -13,7 +13,7 @@ from typing import Final
 
 from harness.structure.shell import Command
 
-_CARGO: Final = re.compile(r"(cross|(xx-)?[A-Za-z_]*cargo[A-Za-z_]*)(\.exe)?")
+_CARGO: Final = re.compile(r"(cross|([A-Za-z_]+-)?[A-Za-z_]*cargo[A-Za-z_]*)(\.exe)?")
 _BUILDS: Final = frozenset({"build", "b", "zigbuild", "rustc", "auditable", "xwin", "leptos"})
 OTHER_BUILDERS: Final = frozenset({"maturin", "wasm-pack", "trunk", "dx"})
 _SPEAKERS: Final = frozenset(
@@ -29,6 +29,7 @@ _VALUED: Final = frozenset(
 )  # fmt: skip
 UNKNOWN: Final = "?"
 """The profile of a call whose flags stand in a variable."""
+_VARIABLE: Final = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 _FLAG_VARIABLES: Final = re.compile(
     r"RUSTFLAGS|CARGO_ENCODED_RUSTFLAGS|CARGO_BUILD_(RUSTFLAGS|TARGET)|CARGO_PROFILE_\w+"
     r"|CARGO_TARGET_\w+_(RUSTFLAGS|LINKER)|RUSTUP_TOOLCHAIN"
@@ -69,7 +70,7 @@ def find(commands: Iterable[Command], environment: Mapping[str, str]) -> tuple[C
         if not _compiles(verb, options):
             continue
         local = {k: v for k, v in command.variables if _FLAG_VARIABLES.fullmatch(k)}
-        settings = {**exported, **local, **_settings(verb, options)}
+        settings = {**exported, **local, **_settings(verb, options, environment)}
         if settings["profile"] == "dev" and any("$" in word for word in command.words):
             settings["profile"] = UNKNOWN
         if toolchain:
@@ -140,11 +141,18 @@ def _compiles(verb: str, options: Mapping[str, list[str]]) -> bool:
     if verb == "install":
         return "--path" in options
     if " " in verb:
-        return verb.split()[1] in ("cook", "build")
+        return verb.split()[1] in ("cook", "build", "zigbuild")
     return verb in _BUILDS
 
 
-def _settings(verb: str, options: Mapping[str, list[str]]) -> dict[str, str]:
+def _settings(
+    verb: str, options: Mapping[str, list[str]], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what the options ask for; features that are on anyway are not named."""
+
+    def known(word: str) -> str:
+        return _VARIABLE.sub(lambda m: environment.get(m[1] or m[2], m[0]), word)
+
     profile = "release" if verb == "install" else "dev"
     if options.keys() & {"--release", "-r"}:
         profile = "release"
@@ -152,10 +160,13 @@ def _settings(verb: str, options: Mapping[str, list[str]]) -> dict[str, str]:
         profile = options["--profile"][-1]
     settings = {"profile": profile}
     if "--target" in options:
-        settings["target"] = " ".join(sorted(options["--target"]))
-    features = [*options.get("--features", ()), *options.get("-F", ())]
-    if features:
-        settings["features"] = ",".join(sorted(re.split(r"[,\s]+", ",".join(features))))
+        settings["target"] = " ".join(sorted(map(known, options["--target"])))
+    words = map(known, [*options.get("--features", ()), *options.get("-F", ())])
+    features = {*re.split(r"[,\s]+", ",".join(words)), ""} - {""}
+    if "--no-default-features" not in options:
+        features.discard("default")
+    if features and "--all-features" not in options:
+        settings["features"] = ",".join(sorted(features))
     for name in ("--all-features", "--no-default-features", "--arm64", "--x86-64"):
         if name in options:
             settings[name] = "yes"

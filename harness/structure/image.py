@@ -75,7 +75,8 @@ def _copies_too_much(facts: Facts) -> Found:
         names = instructions.transfer_of(step.instruction).sources
         if not step.from_stages and not step.instruction.flag("from"):
             for path in step.copied:
-                if sources.is_source(path, inside=False) or "target" in path.split("/"):
+                code = sources.is_source(path, inside=False) and not sources.is_data(path)
+                if code or "target" in path.split("/"):
                     yield step.instruction.line, f"{path!r} of the context is copied into it"
         for index in step.from_stages:
             for path in names:
@@ -94,7 +95,13 @@ def _is_more_than_an_artifact(facts: Facts, index: int, path: str) -> bool:
         return PurePosixPath(whole).parent.name in _SPARE
     if whole in _SYSTEM or name in _SPARE:
         return True
-    places = {s.destination for s in steps if s.brings_source and s.destination}
+    compiles = any(step.compiles for step in steps)
+    places = {
+        step.destination
+        for step in steps
+        if step.brings_source
+        and (compiles or any(sources.is_source(each, inside=False) for each in step.copied))
+    }
     return any(at == whole or at.startswith(whole + "/") for at in places if at)
 
 

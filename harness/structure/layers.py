@@ -142,15 +142,19 @@ def _installs(command: Command) -> bool:
 def _volatile_above_dependencies(facts: Facts) -> Found:
     """A build date or commit in the environment of a RUN at or above the dependencies.
 
-    Without a dependency layer, everything up to the compilation counts.
+    Without a dependency layer, everything up to the compilation counts; that itself does not where
+    a cache mount keeps what it compiles.
     """
     steps = facts.building
     positions = facts.dependency_steps or tuple(n for n, s in enumerate(steps) if s.builds)[:1]
     if not positions:
         return
-    for number, step in enumerate(steps[: positions[-1]]):
+    last = positions[-1]
+    kept = any(map(sources.keeps_compiled_crates, steps[last].mounts))
+    end = last if kept and not facts.dependency_steps else last + 1
+    for number, step in enumerate(steps[:last]):
         for name in _volatile_names(step.instruction, facts.dockerfile.escape):
-            reached = [s for s in steps[number + 1 : positions[-1] + 1] if _sees(step, s)]
+            reached = [s for s in steps[number + 1 : end] if _sees(step, s)]
             if any(s.instruction.keyword == "RUN" for s in reached):
                 yield (
                     step.instruction.line,

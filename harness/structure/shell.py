@@ -13,11 +13,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from harness.model import Instruction
+from harness.structure.status import NOTHING_MET, SEPARATORS, Fate, Token, fate
 
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh"})
 _OPERATORS: Final = ("&&", "||", "|&", ";;", ">>", "<<", "|", ";", "&", "(", ")", ">", "<", "\n")
 _OPERATOR_STARTS: Final = frozenset(operator[0] for operator in _OPERATORS)
-_SEPARATORS: Final = frozenset({"&&", "||", "|", "|&", ";", ";;", "&", "\n", "(", ")"})
 _SKIPPED: Final = frozenset({"then", "do", "else", "{", "}", "fi", "done", "exec", "time", "sudo"})
 _CONDITIONS: Final = frozenset({"if", "elif", "while", "until", "!"})
 
@@ -26,15 +26,16 @@ _CONDITIONS: Final = frozenset({"if", "elif", "while", "until", "!"})
 class Command:
     """A simple command: its words unquoted (variables as written), and what surrounds it.
 
-    `after` is the operator that follows (`&&`, `||`, `|`, `&`, `;`, or nothing at the end);
-    `tested` is True where its status is a condition; `errexit` and `pipefail` tell the options in
-    force; `written` lists the files it redirects to.
+    `after` is the operator that follows (`&&`, `||`, `|`, `&`, `;`, or nothing at the end), `fate`
+    what its status meets; `tested` is True where its status is a condition; `errexit` and
+    `pipefail` tell the options in force; `written` lists the files it redirects to.
     """
 
     words: tuple[str, ...]
     variables: tuple[tuple[str, str], ...] = ()
     written: tuple[str, ...] = ()
     after: str = ""
+    fate: Fate = NOTHING_MET
     tested: bool = False
     errexit: bool = False
     pipefail: bool = False
@@ -117,13 +118,14 @@ class _Statement:
         if self.words and self.words[-1] in ("1", "2"):
             self.words.pop()
 
-    def end(self, operator: str, options: _Options) -> Command | None:
+    def end(self, operator: str, fate: Fate, options: _Options) -> Command | None:
         self.redirect = ""
         if not self.words and not self.written:
             return None
         command = replace(
             _command(self.words, self.written, options),
             after={"\n": ";", ")": ""}.get(operator, operator),
+            fate=fate,
             tested=self.tested,
         )
         if command.program == "set":
@@ -134,12 +136,13 @@ class _Statement:
 
 def _parse(script: str, options: _Options) -> Iterator[Command]:
     statement = _Statement()
-    for text, is_operator in [*_tokens(script.rstrip()), ("", True)]:
+    tokens = [*_tokens(script.rstrip()), ("", True)]
+    for position, (text, is_operator) in enumerate(tokens):
         if not is_operator:
             statement.word(text)
-        elif text and text not in _SEPARATORS:
+        elif text and text not in SEPARATORS:
             statement.redirection(text)
-        elif (command := statement.end(text, options)) is not None:
+        elif (command := statement.end(text, fate(tokens, position), options)) is not None:
             yield from _unwrap(command)
 
 
@@ -178,13 +181,15 @@ def _unwrap(command: Command) -> tuple[Command, ...]:
             inner = list(_parse("".join(command.words[index + 1 : index + 2]), options))
             if inner:
                 inner[-1] = replace(inner[-1], after=command.after, tested=command.tested)
-            return tuple(inner)
+            return tuple(
+                each if each.fate.operator else replace(each, fate=command.fate) for each in inner
+            )
     return (command,)
 
 
-def _tokens(script: str) -> list[tuple[str, bool]]:
+def _tokens(script: str) -> list[Token]:
     """Return words (unquoted) and operators in order."""
-    tokens: list[tuple[str, bool]] = []
+    tokens: list[Token] = []
     current: list[str] = []
     started = False
     position = 0
@@ -243,6 +248,10 @@ def _piece(script: str, position: int) -> tuple[str, int]:
         return _double_quoted(script, position + 1)
     if char == "\\":
         return script[position + 1 : position + 2], position + 2
+    if char == "`":
+        end = script.find("`", position + 1)
+        end = len(script) if end < 0 else end
+        return script[position : end + 1], end + 1
     if script.startswith("$(", position) or script.startswith("${", position):
         return _bracketed(script, position)
     return char, position + 1

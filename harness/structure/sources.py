@@ -52,6 +52,14 @@ def is_source(path: str, *, inside: bool = True) -> bool:
     return inside and not _NO_CRATE.fullmatch(parts[-1]) and "." not in parts[-1]
 
 
+def is_data(path: str) -> bool:
+    """Return whether a path that lies in the source names what nobody compiles, as templates."""
+    last = PurePosixPath(path)
+    if last.suffix:
+        return last.suffix not in (".rs", ".*")
+    return "*" not in last.name and bool(_NO_CRATE.fullmatch(last.name))
+
+
 def named(path: str) -> str:
     """Return the path that a pattern such as `Cargo.loc[k]` means: that file, if there is one."""
     return re.sub(r"\[(\w)\]", r"\1", path)

@@ -42,6 +42,44 @@ def test_what_follows_a_command_is_known() -> None:
     assert [c.after for c in shell.parse("a && b || c | d; e")] == ["&&", "||", "|", ";", ""]
 
 
+@pytest.mark.parametrize(
+    ("script", "operator", "instead"),
+    [
+        ("a", "", ""),
+        ("a; b", ";", ""),
+        ("a ;", "", ""),
+        ("a && b; c", "", ""),
+        ("a && b || true", "||", "true"),
+        ("a && b | c || exit 1", "||", "exit 1"),
+        ("a || { echo failed; exit 1; }", "||", "exit 1"),
+        ("a || (echo failed && false)", "||", "false"),
+        ("a || if b; then c; fi", "||", "c"),
+        ("a | b", "|", ""),
+        ("a &", "&", ""),
+        ("if b; then a; fi", "", ""),
+        ("if b; then a; else c; d; fi", "", ""),
+        ("if b; then a; elif c; then d; fi; e", ";", ""),
+        ("if b; then a; else if c; then d; fi; fi && e", "", ""),
+        ("if b; then a; fi >log 2>&1 | tee x", "|", ""),
+        ("if b; then a; c; fi", ";", ""),
+        ("case x in y) a ;; z) c; d ;; esac && e || :", "||", ":"),
+        ("case x in y) b ;; z) a; esac; e", ";", ""),
+        ("{ a; } || true", "||", "true"),
+        ("( a ) && b; c", "", ""),
+        ("( a; ) | b", "|", ""),
+        ("for i in 1 2; do a; done", ";", ""),
+        ("for i in 1 2; do a && b; done; c", "", ""),
+        ("b && a\nc", ";", ""),
+        ("a &&\n b || true", "||", "true"),
+        ("sh -c 'a && b' || true", "||", "true"),
+        ("a `b | c` && d", "", ""),
+    ],
+)
+def test_what_becomes_of_a_status_is_known(script: str, operator: str, instead: str) -> None:
+    (found,) = (c for c in shell.parse(script) if c.program == "a")
+    assert (found.fate.operator, " ".join(found.fate.instead)) == (operator, instead)
+
+
 def test_the_status_of_a_condition_is_not_lost() -> None:
     assert [c.tested for c in shell.parse("if a; then b; fi; ! c")] == [True, False, True]
 
@@ -104,11 +142,29 @@ def test_a_shebang_sets_the_options_of_its_script() -> None:
         ("RUSTFLAGS=-g cargo build", {"RUSTFLAGS": "-g"}),
         ("export RUSTFLAGS=-g; cargo build", {"RUSTFLAGS": "-g"}),
         ("cargo chef cook --release --recipe-path r.json", {"profile": "release"}),
+        ("cargo auditable zigbuild -r", {"profile": "release"}),
+        ("just-cargo build -r", {"profile": "release"}),
     ],
 )
 def test_the_settings_of_a_compiling_call_are_read(call: str, settings: dict[str, str]) -> None:
     (found,) = compiles.find(shell.parse(call), {})
     assert settings.items() <= found.settings.items()
+
+
+@pytest.mark.parametrize(
+    ("call", "features"),
+    [
+        ("cargo build --features default", None),
+        ("cargo build --features default --no-default-features", "default"),
+        ("cargo build --features a --all-features", None),
+        ("cargo build --features ''", None),
+        ('cargo build --features "$NONE" --features ${SOME}', "a,b"),
+        ('cargo build --features "$UNKNOWN"', "$UNKNOWN"),
+    ],
+)
+def test_features_that_are_on_anyway_are_no_setting(call: str, features: str | None) -> None:
+    (found,) = compiles.find(shell.parse(call), {"NONE": "", "SOME": "b,a"})
+    assert found.settings.get("features") == features
 
 
 def test_the_environment_of_the_image_counts() -> None:

@@ -297,6 +297,24 @@ QUIET = [
     "RUN --mount=type=bind,target=/all cp -r /all/src . && cargo build -r \\\n"
     " && cp target/release/app /\n"
     "FROM debian:12\nCOPY --from=b /app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nARG FEATURES=\"\"\nARG MODE=release\n"
+    "COPY recipe.json ./\nRUN if [ $MODE = release ]; then cargo chef cook -r; \\\n"
+    " else cargo chef cook; fi\n"
+    "COPY . .\nRUN if [ $MODE = release ]; then \\\n"
+    " cargo build -r --features \"$FEATURES\" || { echo failed; exit 1; }; \\\n"
+    " else cargo build --features \"$FEATURES\"; fi\n"
+    "FROM debian:12\nCOPY --from=b /app/target/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY recipe.json ./\nARG TARGETPLATFORM\n"
+    "RUN case $TARGETPLATFORM in */arm64) t=aarch64-unknown-linux-gnu ;; *) t=x86_64 ;; esac \\\n"
+    " && echo $t >t && cargo chef cook -r --target $t\n"
+    "COPY . .\nRUN cargo build -r --target `cat t | head -1`\n"
+    "FROM debian:12\nCOPY --from=b /app/app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM scratch AS share\nCOPY templates /share/templates\nCOPY translations /share/words\n"
+    "FROM rust:1.85 AS b\nWORKDIR /app\nARG VERGEN_GIT_SHA\nENV VERGEN_GIT_SHA=$VERGEN_GIT_SHA\n"
+    "COPY . .\nRUN --mount=type=cache,target=/app/target cargo auditable build -r \\\n"
+    " && cp target/release/app /a\n"
+    "FROM debian:12\nCOPY --from=b /a /app\nCOPY --from=share /share /share\n"
+    "COPY src/run.sh /\nCOPY crates/web/static /static\nUSER 1\nCMD [\"/app\"]\n",
     "FROM debian:12\nRUN chmod 1777 /tmp && chmod +x /a && chmod 0755 /b\nUSER 1\n",
     "FROM rust:1.85-alpine AS b\nCOPY Cargo.* ./\n"
     "RUN mkdir src; set -e; echo 'fn main(){}'>src/main.rs; cargo build -r || exit 1\n"

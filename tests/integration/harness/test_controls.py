@@ -133,8 +133,9 @@ def restored(path: Path, engine: Engine, say: Callable[[str], None]) -> None:
         bench.workspace(tree_of(plan.start), isolated=True) as workspace,
     ):
         p5.judge_plan(plan, workspace, judge=judge_of(path, "P5"))
+        p5.judge_removed(plan.start, workspace, judge=judge_of(path, "P5"))
         p5.judge_error(plan.start, workspace, judge=judge_of(path, "P5"))
-        assert len(workspace.observations) == len(plan.steps) + 2
+        assert len(workspace.observations) == len(plan.steps) + 3
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name.removesuffix(".Dockerfile"))
@@ -185,6 +186,31 @@ def test_an_error_behind_a_pipe_ships_the_program_before_it(
         ("--workspace", "--workspace 2>&1 | tee /log"),
     )
     with pytest.raises(PropertyViolation, match="A source that does not compile was built"):
+        restored(path, engine, say)
+
+
+KEPT = """\
+FROM rust:1.85-slim-bookworm AS build
+RUN --mount=type=bind,target=/context --mount=type=cache,target=/work,sharing=locked \\
+    {empty}cp -R /context/. /work/ && cd /work \\
+ && find . -path ./target -prune -o -name '*.rs' -exec touch {{}} + \\
+ && cargo build --release --locked --workspace && strip -o /app target/release/app
+
+FROM debian:bookworm-slim AS runtime
+COPY --from=build /app /usr/local/bin/app
+USER 65534
+ENTRYPOINT ["/usr/local/bin/app"]
+"""
+
+
+def test_a_copy_that_keeps_what_is_gone_is_made_of_a_removed_source(
+    tmp_path: Path, engine: Engine, say: Callable[[str], None]
+) -> None:
+    path = tmp_path / "Dockerfile"
+    path.write_text(KEPT.format(empty="rm -rf /work/src && "))
+    restored(path, engine, say)
+    path.write_text(KEPT.format(empty=""))
+    with pytest.raises(PropertyViolation, match="A file was removed, and the program was made"):
         restored(path, engine, say)
 
 
