@@ -118,8 +118,8 @@ def test_each_file_that_counts_is_seen_whatever_its_date(
         found = broken_step(plan, workspace, judge=judge)
         if found is None:
             judge_library(start, workspace, judge=judge)
-            judge_removed(start, workspace, judge=judge)
             judge_error(start, workspace, judge=judge)
+            judge_removed(start, workspace, judge=judge)
             return
     alone, violation = found
     with tally.scenario(), project_bench.workspace(tree_of(alone.start), isolated=True) as again:
@@ -171,7 +171,7 @@ def judge_library(start: State, workspace: Workspace, *, judge: Judge) -> None:
 
 
 def judge_removed(start: State, workspace: Workspace, *, judge: Judge) -> None:
-    """Without a module that the program names nothing is built; then the module is put back."""
+    """Without a module that the program names nothing is built."""
     edit = a_missing_module(start)
     if edit is None:
         return
@@ -186,11 +186,10 @@ def judge_removed(start: State, workspace: Workspace, *, judge: Judge) -> None:
         hint="Where the source is copied into a directory that stays (a cache mount), remove from "
         "it what is gone from the source, as `rsync --delete` does; or mount the source itself.",
     )
-    workspace.edit(taken_back(edit, start))
 
 
 def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:
-    """A source that does not compile ends the build, whatever an earlier one left."""
+    """A source that does not compile ends the build, whatever was built before; it is put back."""
     edit = an_error(start)
     if edit is None:
         return
@@ -205,6 +204,7 @@ def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:
         hint="Let the status of cargo be that of the RUN: no pipe without `set -o pipefail`, no "
         "`|| true`, and nothing copied from target/ that this build did not make.",
     )
+    workspace.edit(taken_back(edit, start))
 
 
 def broken_step(

@@ -133,8 +133,8 @@ def restored(path: Path, engine: Engine, say: Callable[[str], None]) -> None:
         bench.workspace(tree_of(plan.start), isolated=True) as workspace,
     ):
         p5.judge_plan(plan, workspace, judge=judge_of(path, "P5"))
-        p5.judge_removed(plan.start, workspace, judge=judge_of(path, "P5"))
         p5.judge_error(plan.start, workspace, judge=judge_of(path, "P5"))
+        p5.judge_removed(plan.start, workspace, judge=judge_of(path, "P5"))
         assert len(workspace.observations) == len(plan.steps) + 3
 
 
