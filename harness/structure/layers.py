@@ -68,13 +68,10 @@ def _manifests_after_source(facts: Facts) -> Found:
     if not facts.dependency_steps and _keeps_crates(facts):
         return
     for step in facts.building:
-        is_copy = step.instruction.keyword in ("COPY", "ADD")
-        manifests = step.from_stages or any(
-            sources.is_manifest(path) for path in (*step.copied, *step.mounted)
-        )
-        if step.brings_source and is_copy:
+        if step.brings_source and step.instruction.keyword in ("COPY", "ADD"):
             yield step.instruction.line, f"{_text(step)} brings in the source before any manifest"
-        if step.brings_source or ((is_copy or step.mounted) and manifests):
+        manifests = any(sources.is_manifest(path) for path in (*step.copied, *step.mounted))
+        if step.brings_source or step.from_stages or manifests:
             return
 
 

@@ -315,6 +315,12 @@ QUIET = [
     " && cp target/release/app /a\n"
     "FROM debian:12\nCOPY --from=b /a /app\nCOPY --from=share /share /share\n"
     "COPY src/run.sh /\nCOPY crates/web/static /static\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS plan\nCOPY . .\nRUN mkdir /plan && cp Cargo.* /plan && mkdir /plan/src \\\n"
+    " && echo 'fn main() {}' >/plan/src/main.rs\n"
+    "FROM rust:1.85 AS b\nWORKDIR /app\n"
+    "RUN --mount=type=bind,from=plan,source=/plan,target=/app cargo build -r --target-dir /t\n"
+    "COPY . .\nRUN touch src/main.rs && cargo build -r --target-dir /t\n"
+    "FROM debian:12\nCOPY --from=b /t/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM debian:12\nRUN chmod 1777 /tmp && chmod +x /a && chmod 0755 /b\nUSER 1\n",
     "FROM rust:1.85-alpine AS b\nCOPY Cargo.* ./\n"
     "RUN mkdir src; set -e; echo 'fn main(){}'>src/main.rs; cargo build -r || exit 1\n"
