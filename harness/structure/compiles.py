@@ -63,9 +63,9 @@ def find(commands: Iterable[Command], environment: Mapping[str, str]) -> tuple[C
     for command in commands:
         if command.program == "export" or not command.words:
             pairs = [word.partition("=")[::2] for word in command.words[1:] if "=" in word]
-            exported.update(
-                (k, v) for k, v in [*pairs, *command.variables] if _FLAG_VARIABLES.fullmatch(k)
-            )
+            given = {**dict(pairs), **dict(command.variables)}
+            exported.update((k, v) for k, v in given.items() if _FLAG_VARIABLES.fullmatch(k))
+            target_directory = given.get("CARGO_TARGET_DIR", target_directory)
         verb, options, toolchain = subcommand(command)
         if not _compiles(verb, options):
             continue

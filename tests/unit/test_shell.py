@@ -152,6 +152,20 @@ def test_the_settings_of_a_compiling_call_are_read(call: str, settings: dict[str
 
 
 @pytest.mark.parametrize(
+    "call",
+    [
+        "cargo build --target-dir /t",
+        "CARGO_TARGET_DIR=/t cargo build",
+        "export A=b CARGO_TARGET_DIR=/t; cargo build",
+        "CARGO_TARGET_DIR=/t; export CARGO_TARGET_DIR; cargo build",
+    ],
+)
+def test_the_target_directory_is_where_the_call_has_it(call: str) -> None:
+    (found,) = compiles.find(shell.parse(call), {"CARGO_TARGET_DIR": "/other"})
+    assert found.target_directory == "/t"
+
+
+@pytest.mark.parametrize(
     ("call", "features"),
     [
         ("cargo build --features default", None),
