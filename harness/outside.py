@@ -13,7 +13,9 @@ from harness.structure import shell, stagegraph
 from harness.structure.compiles import subcommand
 from harness.texts import run_texts
 
-_FETCHING = {"apk", "apt", "apt-get", "curl", "dnf", "microdnf", "rustup", "wget", "yum"}
+_OTHER_SYSTEMS = {"apk", "dnf", "microdnf", "pacman", "tdnf", "yum", "zypper"}
+"""Package managers of systems other than Debian, which is what stands in for an image."""
+_FETCHING = {"apt", "apt-get", "curl", "rustup", "wget", *_OTHER_SYSTEMS}
 _FETCHING_CALLS = {
     ("cargo", "install"),
     ("cargo", "binstall"),
@@ -58,8 +60,9 @@ def vendoring(parsed: Dockerfile) -> int | None:
 def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
     """Return the tools that an image has to bring, and the line of their first call.
 
-    That is rustup, and what cargo itself has not, where no RUN installs, fetches or looks for them;
-    `root` is the index of the stage that starts from the image.
+    That is rustup, and what cargo itself has not, where no RUN installs, fetches or looks for them,
+    and another system's package manager; `root` is the index of the stage that starts from the
+    image.
     """
     found: dict[str, int] = {}
     texts = run_texts(parsed)
@@ -72,6 +75,9 @@ def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
                 found.setdefault(f"cargo {verb}", step.instruction.line)
             if command.program == "rustup" and not _RUSTUP_COMES.search(texts):
                 found.setdefault("rustup", step.instruction.line)
+            asked = rf"(command -v|which|type) {command.program}\b"
+            if command.program in _OTHER_SYSTEMS and not re.search(asked, texts):
+                found.setdefault(command.program, step.instruction.line)
     return found
 
 

@@ -61,8 +61,9 @@ class Blueprint:
     """A project as data. The first member holds the binaries.
 
     Sources hold WORD, which each scenario replaces by one of its own so that no other's layers can
-    serve it; the profile holds NUMBER (as codegen-units, which changes no behaviour), so that a
-    scenario can have compiled crates of its own too. `vendored` puts the registry into the tree
+    serve it; the profile holds NUMBER (as codegen-units, which changes no behaviour; for packages
+    by themselves too, where no variable overrides it), so that a scenario can have compiled crates
+    of its own too. `vendored` puts the registry into the tree
     instead of the base image.
     """
 
@@ -284,9 +285,9 @@ def _tail(blueprint: Blueprint) -> str:
     checked = "debug-assertions = true\n" if blueprint.checked else ""
     units = f"codegen-units = {NUMBER.decode()}\n"
     strip = "strip = true\n" if blueprint.strips else ""
-    text = (
-        f"\n[profile.release]\n{checked}{strip}{units}\n[profile.release.build-override]\n{units}"
-    )
+    text = f"\n[profile.release]\n{checked}{strip}{units}"
+    for table in ("build-override", 'package."*"'):
+        text += f"\n[profile.release.{table}]\n{units}"
     if blueprint.manifest_note:
         text += f"\n# note {blueprint.manifest_note}\n"
     return text

@@ -78,10 +78,9 @@ def resolve(
         builds = wanted in compiling or is_toolchain(wanted)
         image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
         if image != wanted:
-            if builds:
-                _expect_no_tools_of(wanted, parsed, index)
-                if under_test.options.network != "none":
-                    image = _trusting(on, image, root=root)
+            _expect_no_tools_of(wanted, parsed, index)
+            if builds and under_test.options.network != "none":
+                image = _trusting(on, image, root=root)
             image = dressed(on, image, wanted, root=root)
         if builds and under_test.project is None:
             image = with_registry(on, image, root=root, say=say)

@@ -31,6 +31,11 @@ def test_what_has_to_come_with_an_image_is_named_with_its_line() -> None:
     assert outside.brought_along(dockerfile.parse(asked), 0) == {}
     installed = text.replace("COPY . .", "RUN cargo install cargo-chef")
     assert outside.brought_along(dockerfile.parse(installed), 0) == {}
+    alpine = "FROM rust:1-alpine AS b\nRUN cargo build\nFROM alpine\nRUN apk add --no-cache tini\n"
+    assert outside.brought_along(dockerfile.parse(alpine), 0) == {}
+    assert outside.brought_along(dockerfile.parse(alpine), 1) == {"apk": 4}
+    either = "FROM rust\nRUN if command -v yum; then yum install x; else apt-get install x; fi\n"
+    assert outside.brought_along(dockerfile.parse(either), 0) == {}
     taken = (
         "FROM a AS one\nFROM a\nCOPY --from=one /x /\nCOPY --from=0 /x /\n"
         "COPY --from=r.invalid/i:1 /x /\n"

@@ -128,6 +128,7 @@ def test_a_stage_upon_a_stage_is_numbered_from_its_first_instruction() -> None:
     [
         ("app answer=7 ALPHA-1.0.0 checked=true", p5.OTHER_PROFILE),
         ("app answer=7 ALPHA-1.1.0 checked=false", compiled_crates.OTHER_CRATES),
+        ("starting\napp answer=7 ALPHA-1.0.0 checked=true", p5.OTHER_PROFILE),
         ("app answer=6 ALPHA-1.0.0 checked=false", p5.STALE),
         ("app answer=6 ALPHA-1.1.0 checked=true", p5.STALE),
         ("", p5.STALE),

@@ -214,6 +214,21 @@ def test_a_copy_that_keeps_what_is_gone_is_made_of_a_removed_source(
         restored(path, engine, say)
 
 
+def test_each_scenario_compiles_its_own_crates_whatever_a_variable_says_of_the_profile(
+    tmp_path: Path, open_workspace: Callable[[Path], Workspace]
+) -> None:
+    """The same feature twice, in two scenarios that share a cache mount: both times it is compiled."""
+    path = edited(
+        FIXTURES / "good" / "cache-mount.Dockerfile",
+        tmp_path / "Dockerfile",
+        ("COPY . .\n", "COPY . .\nENV CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1\n"),
+    )
+    for _ in range(2):
+        p5.judge_plan(
+            course((EditClass.FEATURE,)), open_workspace(path), judge=judge_of(path, "P5")
+        )
+
+
 def test_a_touch_that_is_cached_makes_a_commit_that_goes_back_stale(
     tmp_path: Path, open_workspace: Callable[[Path], Workspace]
 ) -> None:
