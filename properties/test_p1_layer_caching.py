@@ -5,6 +5,7 @@ nothing changed does nothing and yields the same image.
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 import docker
@@ -132,12 +133,16 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
 
 
 def judge_image(scripts: Scripted, story: list[str], *, judge: Judge) -> None:
-    """Load the image twice under a name of this scenario's: it is one and the same."""
+    """Load the image twice under a name of this scenario's: it is one and the same.
+
+    A second lies between the two: no date is told more finely.
+    """
     images = scripts.bench.engine.client.images
     name = f"layerproof/loaded:{scripts.project.name.lower()}"
     identities = []
     try:
-        for _ in range(2):
+        for pause in (0, 1):
+            time.sleep(pause)
             story.append("build-lambda.sh --image NAME prod")
             seen = scripts.run(BUILD_LAMBDA, "--image", name, "prod")
             judge("It failed.", holds=seen.status == 0, scenario=story, log=seen.log)

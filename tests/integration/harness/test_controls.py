@@ -217,7 +217,7 @@ def test_a_copy_that_keeps_what_is_gone_is_made_of_a_removed_source(
 def test_each_scenario_compiles_its_own_crates_whatever_a_variable_says_of_the_profile(
     tmp_path: Path, open_workspace: Callable[[Path], Workspace]
 ) -> None:
-    """The same feature twice, in two scenarios that share a cache mount: both times it is compiled."""
+    """The same feature in two scenarios that share a cache mount: both times it is compiled."""
     path = edited(
         FIXTURES / "good" / "cache-mount.Dockerfile",
         tmp_path / "Dockerfile",
