@@ -104,20 +104,22 @@ def _unneeded_before_dependencies(facts: Facts) -> Found:
 
 
 def _tools_after_manifests(facts: Facts) -> Found:
-    """Tools are installed by a step that an edit of the project runs again."""
-    for number, step in enumerate(facts.building):
-        below = facts.graph.chain(step.stage)
-        before = [s for s in facts.building[:number] if s.stage in below]
-        mounts = step.brings_source or any(map(_PROJECT.search, step.mounted))
-        if not (mounts or any(map(_brings_project, before))):
-            continue
-        copied = [*step.mounted, *(path for s in before for path in s.copied)]
-        has_toolchain = any("rust-toolchain" in path or path in sources.WHOLE for path in copied)
-        for command in step.commands:
-            if _installs(command) and not (command.program == "rustup" and has_toolchain):
-                words = " ".join(command.words[:3])
-                yield step.instruction.line, f"{words} runs again after edits of the project"
-                break
+    """Tools are installed by a step of the build that an edit of the project runs again."""
+    needed = facts.graph.reached_from(facts.main) if facts.main is not None else ()
+    for stage in sorted(needed):
+        along = facts.graph.steps_along(stage)
+        for number, step in enumerate(along):
+            before = along[:number]
+            mounts = step.brings_source or any(map(_PROJECT.search, step.mounted))
+            if step.stage != stage or not (mounts or any(map(_brings_project, before))):
+                continue
+            copied = [*step.mounted, *(path for s in before for path in s.copied)]
+            has_toolchain = any("rust-toolchain" in p or p in sources.WHOLE for p in copied)
+            for command in step.commands:
+                if _installs(command) and not (command.program == "rustup" and has_toolchain):
+                    words = " ".join(command.words[:3])
+                    yield step.instruction.line, f"{words} runs again after edits of the project"
+                    break
 
 
 def _brings_project(step: Step) -> bool:
