@@ -122,6 +122,21 @@ def _tools_after_manifests(facts: Facts) -> Found:
                     break
 
 
+def _installs_below_artifact(facts: Facts) -> Found:
+    """The runtime stage installs packages after it got what each edit makes anew."""
+    built = [n for n, s in enumerate(facts.shipping) if _takes_what_is_built(facts, s)]
+    for step in facts.shipping[built[0] :] if built and not facts.one_stage else ():
+        for command in step.commands:
+            if _installs(command):
+                words = " ".join(command.words[:3])
+                yield step.instruction.line, f"{words} runs again after edits of the project"
+                break
+
+
+def _takes_what_is_built(facts: Facts, step: Step) -> bool:
+    return any(s.builds for index in step.from_stages for s in facts.graph.steps_along(index))
+
+
 def _brings_project(step: Step) -> bool:
     """Return whether a step copies manifests, a recipe of them, or source."""
     if step.instruction.keyword not in ("COPY", "ADD"):
@@ -285,6 +300,14 @@ RULES: Final = (
         "Install tools before anything of the project is copied.",
         "COPY Cargo.toml Cargo.lock ./\nRUN apt-get update && apt-get install -y cmake",
         _tools_after_manifests,
+    ),
+    Rule(
+        "packages-below-artifact",
+        "Each edit of the source installs the packages of the runtime stage again.",
+        "Copy the binary last, below what the stage installs.",
+        "COPY --from=build /app /app\nRUN apt-get update && apt-get install -y ca-certificates",
+        _installs_below_artifact,
+        advice=True,
     ),
     Rule(
         "volatile-above-dependencies",
