@@ -213,7 +213,8 @@ def _package(graph: Graph, main: int | None) -> int | None:
 def _name_the_rest(graph: Graph, main: int | None, stages: list[set[Role]]) -> None:
     """Name what feeds the main build, and what the runtime builds upon.
 
-    A stage that reads the project and feeds the compiling chain is a planner.
+    A stage that reads the project and feeds the compiling chain is a planner, and so is one that
+    does and feeds a planner.
     """
     if main is None:
         return
@@ -222,8 +223,8 @@ def _name_the_rest(graph: Graph, main: int | None, stages: list[set[Role]]) -> N
             if not stages[source] and graph.reads_project(source):
                 stages[source].add(Role.PLANNER)
     for index in graph.reached_from(main):
-        if not stages[index]:
-            stages[index].add(Role.BASE)
+        reads = any(step.reads_project for step in graph.steps[index])
+        stages[index] = stages[index] or {Role.PLANNER if reads else Role.BASE}
     for runtime in [n for n, found in enumerate(stages) if Role.RUNTIME in found]:
         for index in graph.chain(runtime):
             stages[index] = stages[index] or {Role.RUNTIME}

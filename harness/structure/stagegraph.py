@@ -236,6 +236,7 @@ class _Walker:
         self.defaults = defaults
         self.steps: list[tuple[Step, ...]] = []
         self.ends: list[_State] = []
+        self.reading: list[bool] = []
 
     def walk(self, stage: Stage, parent: int | None) -> None:
         state = _State() if parent is None else self.ends[parent].copy()
@@ -243,6 +244,8 @@ class _Walker:
         todo = (*begun, *stage.instructions)
         self.steps.append(tuple(self.visit(stage, each, state) for each in todo))
         self.ends.append(state)
+        above = parent is not None and self.reading[parent]
+        self.reading.append(above or any(step.reads_project for step in self.steps[-1]))
 
     def triggers(self, parent: int) -> list[Instruction]:
         """Return what the ONBUILDs of a stage put at the beginning of one upon it."""
@@ -316,7 +319,8 @@ class _Walker:
         )
 
     def reads(self, index: int) -> bool:
-        return any(step.reads_project for step in self.steps[index])
+        """Return whether a finished stage, or one that it builds upon, reads the project."""
+        return self.reading[index]
 
     def run(self, stage: Stage, instruction: Instruction, state: _State) -> Step:
         mounts = instructions.mounts_of(instruction)

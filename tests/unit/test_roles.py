@@ -175,6 +175,25 @@ def test_what_compiles_with_more_of_the_project_than_before_is_the_build() -> No
     assert _names(cooked) == {**expected, "members": "dependencies"}
 
 
+def test_a_planner_may_build_upon_a_stage_that_reads_the_project() -> None:
+    text = (
+        "FROM rust:1.85 AS tools\nWORKDIR /a\n"
+        "FROM tools AS everything\nCOPY . .\n"
+        "FROM everything AS plan\nRUN mkdir /plan && cp Cargo.* /plan\n"
+        "FROM tools AS deps\nRUN --mount=type=bind,from=plan,source=/plan,target=/p cargo build -r\n"
+        "FROM deps AS build\nCOPY . .\nRUN cargo build -r\n"
+        "FROM debian:12\nCOPY --from=build /a/target/release/app /app\n"
+    )
+    assert _names(dockerfile.parse(text)) == {
+        "tools": "base",
+        "everything": "planner",
+        "plan": "planner",
+        "deps": "dependencies",
+        "build": "build",
+        "5": "runtime",
+    }
+
+
 def test_a_clone_is_a_source() -> None:
     parsed = dockerfile.parse(
         "FROM rust:1.85 AS b\nRUN git clone https://example.invalid/x /x\nWORKDIR /x\n"
