@@ -180,7 +180,8 @@ def test_a_planner_may_build_upon_a_stage_that_reads_the_project() -> None:
         "FROM rust:1.85 AS tools\nWORKDIR /a\n"
         "FROM tools AS everything\nCOPY . .\n"
         "FROM everything AS plan\nRUN mkdir /plan && cp Cargo.* /plan\n"
-        "FROM tools AS deps\nRUN --mount=type=bind,from=plan,source=/plan,target=/p cargo build -r\n"
+        "FROM tools AS deps\n"
+        "RUN --mount=type=bind,from=plan,source=/plan,target=/p cargo build -r\n"
         "FROM deps AS build\nCOPY . .\nRUN cargo build -r\n"
         "FROM debian:12\nCOPY --from=build /a/target/release/app /app\n"
     )
