@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from harness import strategies
 from harness.generated import edits
-from harness.generated.projects import UNOPTIMISED, Blueprint, folder, render, root_source
+from harness.generated.projects import LEVEL, UNOPTIMISED, Blueprint, folder, render, root_source
 from harness.judging import elf
 from harness.judging.elf import Elf
 from harness.judging.judge import Judge, Tally
@@ -57,7 +57,7 @@ class Package:
     """What a mode made: the zip's and the binary's size in bytes, what the binary is and prints.
 
     Of a dev mode that packages nothing it is the program that it left in target/. `optimised` tells
-    that it was compiled at a level above 0. `printed` is what the packaged program prints in the
+    that it was compiled at a level above 0 and, where a build script was told the level, above 1. `printed` is what the packaged program prints in the
     dev container, `built` what the one does that the mode left in target/.
     """
 
@@ -87,7 +87,7 @@ def test_each_mode_packages_what_it_built_itself_and_nothing_when_it_fails(
     mode: str, bench: Bench, tally: Tally, judge: Judge
 ) -> None:
     """What the other mode built before is not packaged; after an error, neither is anything."""
-    start = strategies.plainest(bench.subject.shape, bench.subject.binary)
+    start = levelled_project(bench.subject)
     with scripts_in(render(start).tree, bench, tally) as scripts:
         judge_mode(start, mode, scripts, judge=judge)
 
@@ -98,6 +98,13 @@ def test_what_is_asked_of_cargo_holds_in_both_modes(
     """Flags of the call and of the project's configuration, with one binary and with two."""
     with scripts_in(asking_project(bench.subject), bench, tally) as scripts:
         judge_asked(scripts, judge=judge)
+
+
+def levelled_project(subject: Subject) -> Blueprint:
+    """Return a plain project that knows its level of optimisation, where a build script may be."""
+    start = strategies.plainest(subject.shape, subject.binary)
+    first = replace(start.members[0], build_script=1 if subject.shape.build_script else None)
+    return replace(start, members=(first, *start.members[1:]))
 
 
 def asking_project(subject: Subject) -> dict[str, Entry]:
@@ -200,6 +207,14 @@ def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) 
         scenario=story,
         rows=[row],
         hint="Package what this call has built, never what happens to lie in target/.",
+    )
+    judge(
+        "The package of prod is hardly optimised.",
+        holds=mode == "dev" or made.optimised,
+        scenario=story,
+        rows=[Row("optimisation level", "2, 3, s or z", "0 or 1")],
+        hint="Leave the level to the project's profile: CARGO_PROFILE_RELEASE_OPT_LEVEL replaces "
+        "it.",
     )
     if program == PACKAGE:
         judge_package_only(scripts, story, judge=judge)
@@ -316,7 +331,8 @@ def package(
     binary = scripts.bench.subject.binary
     printed, built = scripts.programs(f"./{program}", f"./target/{profile}/{binary}")
     zipped = (content_of(scripts, ZIP) or b"") if program == PACKAGE else zlib.compress(content)
-    optimised = UNOPTIMISED not in content
+    hardly = any(LEVEL + level in content for level in (b"0", b"1"))
+    optimised = UNOPTIMISED not in content and not hardly
     return Package(len(zipped), len(content), optimised, elf.read(content), printed, built)
 
 

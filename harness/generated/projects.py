@@ -17,6 +17,8 @@ from harness.model import Entry, File, Project
 WORD = b"@scenario@"
 NUMBER = b"4294967295"
 UNOPTIMISED = b"kept where nothing optimises"
+LEVEL = b"optimised at level "
+"""What stands before cargo's optimisation level in a program whose package has a build script."""
 """Stands in each program, in a branch that every optimisation level above 0 leaves out."""
 IGNORED_FOLDER = "target"
 IGNORE_FILE = "target\nlambda-package\nlambda-deployment*.zip\n**/*.log\n.git\n"
@@ -190,7 +192,9 @@ def _files(blueprint: Blueprint, member: Member) -> Iterator[tuple[str, Entry]]:
         yield (
             f"{base}build.rs",
             _text(
-                f'fn main() {{\n    println!("cargo:rustc-env=SCRIPT={member.build_script}");\n}}\n'
+                "use std::env::var;\n"
+                f'fn main() {{\n    println!("cargo:rustc-env=SCRIPT={member.build_script}");\n'
+                '    println!("cargo:rustc-env=LEVEL={}", var("OPT_LEVEL").unwrap());\n}\n'
             ),
         )
     if not member.binaries:
@@ -228,12 +232,16 @@ def _main(blueprint: Blueprint, member: Member, binary: str) -> str:
         parts.append(('"{}"', call))
     parts.append(('"checked={}"', "cfg!(debug_assertions)"))
     modules = "".join(f"mod {name};\n" for name, _ in member.modules) if first else ""
+    level = ""
+    if first and member.build_script is not None:
+        words = f'concat!("{LEVEL.decode()}", env!("LEVEL"))'
+        level = f"    if std::env::args().count() > 99 {{\n        print!({words});\n    }}\n"
     prints = "".join(f'    print!(concat!(" ", {hole}), {value});\n' for hole, value in parts)
     return (
         f"{modules}// note {member.note} {WORD.decode()}\n"
         "fn doubled(number: i64) -> i64 {\n    number * 2\n}\n"
         f'fn main() {{\n    print!("{binary}");\n{prints}    println!();\n'
-        f'    if doubled(3) == 7 {{\n        print!("{UNOPTIMISED.decode()}");\n    }}\n}}\n'
+        f'    if doubled(3) == 7 {{\n        print!("{UNOPTIMISED.decode()}");\n    }}\n{level}}}\n'
     )
 
 

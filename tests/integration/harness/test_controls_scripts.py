@@ -178,9 +178,10 @@ def check_p5(bench: Bench, broken: Regression | None) -> None:
 def check_p6(bench: Bench, broken: Regression | None) -> None:
     with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as scripts:
         p6.judge_plan(one_edit(), scripts, judge=judge_of("P6", bench))
+    start = p6.levelled_project(bench.subject)
     for mode in ("dev", "prod"):
-        with bench.workspace(render(PROJECT).tree) as workspace, scripted(workspace) as scripts:
-            p6.judge_mode(PROJECT, mode, scripts, judge=judge_of("P6", bench))
+        with bench.workspace(render(start).tree) as workspace, scripted(workspace) as scripts:
+            p6.judge_mode(start, mode, scripts, judge=judge_of("P6", bench))
     tree = p6.asking_project(bench.subject)
     with bench.workspace(tree) as workspace, scripted(workspace) as scripts:
         p6.judge_asked(scripts, judge=judge_of("P6", bench))
