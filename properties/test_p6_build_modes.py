@@ -57,8 +57,9 @@ class Package:
     """What a mode made: the zip's and the binary's size in bytes, what the binary is and prints.
 
     Of a dev mode that packages nothing it is the program that it left in target/. `optimised` tells
-    that it was compiled at a level above 0 and, where a build script was told the level, above 1. `printed` is what the packaged program prints in the
-    dev container, `built` what the one does that the mode left in target/.
+    that it was compiled at a level above 0 and, where a build script was told the level, above 1.
+    `printed` is what the packaged program prints in the dev container, `built` what the one does
+    that the mode left in target/.
     """
 
     zipped: int

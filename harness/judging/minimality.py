@@ -38,6 +38,12 @@ NEEDS = re.compile(
 )
 """What a binary may need beside itself: certificates, time zones, libraries and their loader."""
 _LIBRARY = re.compile(r"/(lib|ld-)[^/]*\.so(\.[0-9.]+)?$")
+_OF_THE_SYSTEM = re.compile(
+    r"/(ld-[^/]*|lib(c|m|dl|rt|pthread|resolv|util|anl|gcc_s|nss_\w+)[-.][^/]*)$"
+)
+"""The C library's own, some of which it loads by itself, and what Rust unwinds with."""
+_INSTALLED = re.compile(r"^/(var/lib/(dpkg|rpm)|lib/apk|usr/lib/sysimage)/")
+"""What package managers note of what they install."""
 RECORDS = re.compile(
     r"^/(etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|\.pwd\.lock)|run/adduser"
     r"|var/log/(lastlog|faillog|(dpkg|alternatives)\.log|apt/.*)"
@@ -181,6 +187,7 @@ def judge(image: Image, expectation: Expectation) -> list[Finding]:
     found = [*_program(image, expectation, programs)]
     binary = expectation.binary or _the_program(image, programs)
     found += _contents(image, expectation, binary)
+    found += _spare_libraries(image, expectation)
     found += _weight(image, binary, expectation)
     found += _configuration(image)
     found += _secrets(image, expectation)
@@ -246,6 +253,36 @@ def _contents(image: Image, expectation: Expectation, binary: str | None) -> Ite
             yield Finding("cache", "a cache was added", path)
         elif not _is_accounted(path) and not _same_file(image, path, binary):
             yield Finding("unaccounted", "neither the binary nor something it needs", path)
+
+
+def _spare_libraries(image: Image, expectation: Expectation) -> Iterator[Finding]:
+    """Libraries that no added program needs, where no package manager brought them along."""
+    added, files = image.added(), image.files()
+    libraries = {p for p, entry in added.items() if entry.kind == "file" and _LIBRARY.search(p)}
+    programs = [facts for p in added.keys() - libraries if (facts := _elf(image, p)) is not None]
+    if not programs or any(map(_INSTALLED.match, added)):
+        return
+    needed: set[str] = set()
+    pending = [name for facts in programs for name, _ in facts.needs]
+    while pending:
+        name = pending.pop()
+        named = (resolve(files, path) for path in added if path.rpartition("/")[2] == name)
+        for path in {path for path in named if path in libraries and path not in needed}:
+            needed.add(path)
+            facts = _elf(image, path)
+            pending += [other for other, _ in facts.needs] if facts is not None else []
+    spare = sorted(
+        path
+        for path in libraries - needed
+        if not _OF_THE_SYSTEM.search(path) and not _is_declared(path, expectation)
+    )
+    if spare:
+        others = f", like {len(spare) - 1} more" if len(spare) > 1 else ""
+        yield Finding("unaccounted", f"a library that no program here needs{others}", spare[0])
+
+
+def _elf(image: Image, path: str) -> Elf | None:
+    return elf.read(image.contents.get(path, b""))
 
 
 def _is_declared(path: str, expectation: Expectation) -> bool:
