@@ -286,27 +286,38 @@ def put_dated(dev: Scripted, path: str, content: bytes, date: int) -> None:
 
 
 def judge_configured(dev: Scripted, *, judge: Judge) -> None:
-    """Configure cargo and build; do it again without a lock file, where that builds at all."""
+    """Configure cargo and build; where that builds without a lock file, take both away, and put
+    another configuration there: it is seen as it comes and goes.
+    """
     story = ["a project"]
-    configuration, lock = dev.project / ".cargo" / "config.toml", dev.project / "Cargo.lock"
+    lock = dev.project / "Cargo.lock"
     content, fitting = (dev.project / DATA).read_bytes(), lock.read_bytes()
     try:
-        for word in ("once", "twice"):
-            trees.put(dev.project, ".cargo/config.toml", File(CONFIGURATION.format(word).encode()))
-            dev.hand_over(configuration.parent)
-            story.append(f".cargo/config.toml tells {word!r}, dev build")
-            if word == "once":
-                judge_build(dev, content, story, judge, told=word)
-                lock.unlink()
-                continue
-            story[-1] = f"no Cargo.lock, {story[-1]}"
+        configure(dev, "once")
+        story.append(".cargo/config.toml tells 'once', dev build")
+        judge_build(dev, content, story, judge, told="once")
+        lock.unlink()
+        for word in ("", "twice"):
+            configure(dev, word)
+            what = f"a .cargo/config.toml that tells {word!r}" if word else "no .cargo"
+            story.append(f"no Cargo.lock, {what}, dev build")
             seen = dev.run(DEV_CONTAINER, "build")
             if seen.status == 0:
                 judge_output(dev, content, seen, story, judge, told=word)
     finally:
-        shutil.rmtree(configuration.parent, ignore_errors=True)
+        shutil.rmtree(dev.project / ".cargo", ignore_errors=True)
         lock.write_bytes(fitting)
         dev.hand_over(dev.project)
+
+
+def configure(dev: Scripted, word: str) -> None:
+    """Have cargo configured to tell the program a word; without one, not at all."""
+    folder = dev.project / ".cargo"
+    if not word:
+        shutil.rmtree(folder)
+        return
+    trees.put(dev.project, ".cargo/config.toml", File(CONFIGURATION.format(word).encode()))
+    dev.hand_over(folder)
 
 
 def judge_commands(dev: Scripted, *, judge: Judge) -> None:
