@@ -29,6 +29,7 @@ from properties import (
     environments,
     failed_calls,
     make_targets,
+    mounted_project,
     records,
     scripted_invalidation,
     several_binaries,
@@ -156,7 +157,7 @@ def check_p3(bench: Bench, broken: Regression | None) -> None:
 
 def check_p4(bench: Bench, broken: Regression | None) -> None:
     judge = judge_of("P4", bench)
-    with p4.project_of_a_user(bench) as dev:
+    with mounted_project.project_of_a_user(bench) as dev:
         p4.judge_trees([{"a": File(b"one")}, {"a": File(b"two")}], b"123", dev, judge=judge)
         p4.judge_lock(p4.LOCK.format(name="app", version="0.0.9"), dev, judge=judge)
         p4.judge_made_anew(dev, judge=judge)
