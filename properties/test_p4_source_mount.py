@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,7 @@ ROOT = ("", "0", "0:0", "root", "root:root")
 LOCK_SHARE = 4
 """One of so many scenarios is about the lock file."""
 FOLDER = "odd"
+REPLACED = ("Cargo.toml", "Cargo.lock")
 CONFIGURATION = """\
 [build]
 rustflags = ["--cfg", "told"]
@@ -132,10 +133,10 @@ def judge_trees(
 ) -> None:
     """Put each tree in the same place and look at it from inside; then build with new data.
 
-    The lock file changes and changes back, each time as another file of that name.
+    Manifest and lock file change and change back, each time as other files of these names.
     """
     story = ["a project with a dev container"]
-    fitting = (dev.project / "Cargo.lock").read_bytes()
+    fitting = {path: (dev.project / path).read_bytes() for path in REPLACED}
     try:
         for number, tree in enumerate(odd):
             count(f"entries: {len(tree)}")
@@ -144,22 +145,24 @@ def judge_trees(
             folder.mkdir()
             trees.write(folder, tree)
             dev.hand_over(folder)
-            put_lock(dev, fitting if number else fitting + b"# edited\n")
-            edited = "" if number else ", and a comment in Cargo.lock"
+            put_anew(dev, fitting, b"" if number else b"# edited\n")
+            edited = "" if number else f", and a comment in {' and '.join(REPLACED)}"
             story.append(f"{FOLDER}/ on the host: {summary(tree)}{edited}")
             judge_view(dev, story, judge)
     finally:
-        put_lock(dev, fitting)
+        put_anew(dev, fitting)
     trees.put(dev.project, DATA, File(content))
     dev.hand_over(dev.project / "src")
     story.append(f"{DATA}: {len(content)} bytes, dev build")
     judge_build(dev, content, story, judge)
 
 
-def put_lock(dev: Scripted, content: bytes) -> None:
-    """Put another lock file in the place of the one that is there."""
-    trees.put(dev.project, "Cargo.lock", File(content))
-    dev.hand_over(dev.project / "Cargo.lock")
+def put_anew(dev: Scripted, contents: Mapping[str, bytes], added: bytes = b"") -> None:
+    """Put other files in the place of those that are there, as editors do."""
+    for path, content in contents.items():
+        trees.remove(dev.project / path)  # or the content changes, and the file is the same
+        trees.put(dev.project, path, File(content + added))
+        dev.hand_over(dev.project / path)
 
 
 def judge_made_anew(dev: Scripted, *, judge: Judge) -> None:
