@@ -21,7 +21,7 @@ from harness.judging.foundation import (
 )
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import PropertyViolation, Row
-from harness.model import BuildObservation, EditClass
+from harness.model import BuildObservation, Edit, EditClass
 from harness.scenario import DID_NOT_RUN, Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
@@ -172,37 +172,51 @@ def judge_library(start: State, workspace: Workspace, *, judge: Judge) -> None:
 
 def judge_removed(start: State, workspace: Workspace, *, judge: Judge) -> None:
     """Without a module that the program names nothing is built."""
-    edit = a_missing_module(start)
-    if edit is None:
-        return
-    workspace.edit(edit)
-    seen = workspace.build(state=NO_STATE)
-    judge(
-        "A file was removed, and the program was made of it all the same.",
-        holds=not seen.succeeded,
-        scenario=["…", f"{edit.summary}, build"],
-        lines=lines_of([v for v in seen.vertices if "Compiling" in v.log], judge),
-        log=seen.log,
+    expect_refused(
+        a_missing_module(start),
+        start,
+        workspace,
+        judge,
+        finding="A file was removed, and the program was made of it all the same.",
         hint="Where the source is copied into a directory that stays (a cache mount), remove from "
         "it what is gone from the source, as `rsync --delete` does; or mount the source itself.",
     )
 
 
 def judge_error(start: State, workspace: Workspace, *, judge: Judge) -> None:
-    """A source that does not compile ends the build, whatever was built before; it is put back."""
-    edit = an_error(start)
+    """A source that does not compile ends the build, whatever was built before."""
+    expect_refused(
+        an_error(start),
+        start,
+        workspace,
+        judge,
+        finding="A source that does not compile was built: the image holds an earlier program.",
+        hint="Let the status of cargo be that of the RUN: no pipe without `set -o pipefail`, no "
+        "`|| true`, and nothing copied from target/ that this build did not make.",
+    )
+
+
+def expect_refused(
+    edit: Edit | None,
+    start: State,
+    workspace: Workspace,
+    judge: Judge,
+    *,
+    finding: str,
+    hint: str,
+) -> None:
+    """After an edit, where there is such a one, nothing can be built; then it is taken back."""
     if edit is None:
         return
     workspace.edit(edit)
     seen = workspace.build(state=NO_STATE)
     judge(
-        "A source that does not compile was built: the image holds an earlier program.",
+        finding,
         holds=not seen.succeeded,
         scenario=["…", f"{edit.summary}, build"],
         lines=lines_of([v for v in seen.vertices if "Compiling" in v.log], judge),
         log=seen.log,
-        hint="Let the status of cargo be that of the RUN: no pipe without `set -o pipefail`, no "
-        "`|| true`, and nothing copied from target/ that this build did not make.",
+        hint=hint,
     )
     workspace.edit(taken_back(edit, start))
 

@@ -17,9 +17,9 @@ from harness.model import Entry, File, Project
 WORD = b"@scenario@"
 NUMBER = b"4294967295"
 UNOPTIMISED = b"kept where nothing optimises"
+"""Stands in each program, in a branch that every optimisation level above 0 leaves out."""
 LEVEL = b"optimised at level "
 """What stands before cargo's optimisation level in a program whose package has a build script."""
-"""Stands in each program, in a branch that every optimisation level above 0 leaves out."""
 IGNORED_FOLDER = "target"
 IGNORE_FILE = "target\nlambda-package\nlambda-deployment*.zip\n**/*.log\n.git\n"
 
@@ -65,8 +65,7 @@ class Blueprint:
     Sources hold WORD, which each scenario replaces by one of its own so that no other's layers can
     serve it; the profile holds NUMBER (as codegen-units, which changes no behaviour; for packages
     by themselves too, where no variable overrides it), so that a scenario can have compiled crates
-    of its own too. `vendored` puts the registry into the tree
-    instead of the base image.
+    of its own too. `vendored` puts the registry into the tree instead of the base image.
     """
 
     members: tuple[Member, ...]
