@@ -246,7 +246,7 @@ def describe(image: Image, path: str) -> str:
     entry = image.added().get(path)
     if entry is None:
         return "absent"
-    return f"{entry.mode & 0o7777:04o} {entry.size} {entry.digest[:12] or entry.target}"
+    return f"{entry.mode:04o} {entry.size} {entry.digest[:12] or entry.target}"
 
 
 def machine() -> str:

@@ -1,6 +1,6 @@
 """What an image is made of: the files of each layer above its base, and its configuration.
 
-Read from an archive of the image, so that nothing in it has to be run and an image without a shell
+Read from archives of its layers, so that nothing in it has to be run and an image without a shell
 is as readable as any. Fetching it is left to `running.images`, judging to `minimality`.
 """
 
@@ -10,21 +10,23 @@ import hashlib
 import json
 import posixpath
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 CONTENT_BYTES = 256 * 1024 * 1024
+PERMISSIONS = 0o7777
+"""What of a mode tells no kind: of that some archives say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a layer. `kind` is file, directory, link, whiteout or other.
 
-    `path` is absolute; a whiteout's is that of what it hides. `target` is a link's. `digest` is
-    the SHA-256 of a file's content.
+    `path` is absolute; a whiteout's is that of what it hides. `mode` is the permissions alone.
+    `target` is a link's. `digest` is the SHA-256 of a file's content.
     """
 
     path: str
@@ -106,30 +108,35 @@ def resolve(files: Mapping[str, Entry], path: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
-    """An engine's archive of an image: its configuration, layers, and the contents kept of them."""
+class Layers:
+    """Layers that were read, lowest first, and the contents that were kept of them."""
 
-    config: Mapping[str, Any]
-    layers: tuple[tuple[Entry, ...], ...]
+    entries: tuple[tuple[Entry, ...], ...]
     contents: Mapping[str, bytes]
     hidden: Mapping[str, bytes]
 
 
-def read_archive(stream: IO[bytes], *, skip: int = 0, only: str = "") -> Archive:
+def read_archive(stream: IO[bytes], *, skip: int = 0, only: str = "") -> Layers:
     """Read an archive as `docker save` writes it, without its `skip` lowest layers.
 
     Contents are kept of files with `only` in their path.
     """
+    with tarfile.open(fileobj=stream) as archive:
+        manifest = json.load(_member(archive, "manifest.json"))[0]
+        return read_layers(
+            (_member(archive, name) for name in manifest["Layers"][skip:]), only=only
+        )
+
+
+def read_layers(streams: Iterable[IO[bytes]], *, only: str = "") -> Layers:
+    """Read layers, lowest first, and close them; contents are kept as `read_archive` does."""
     contents: dict[str, bytes] = {}
     hidden: dict[str, bytes] = {}
     layers = []
-    with tarfile.open(fileobj=stream) as archive:
-        manifest = json.load(_member(archive, "manifest.json"))[0]
-        config = json.load(_member(archive, manifest["Config"]))
-        for name in manifest["Layers"][skip:]:
-            with tarfile.open(fileobj=_member(archive, name)) as layer:
-                layers.append(tuple(_entries(layer, contents, hidden, only=only)))
-    return Archive(config, tuple(layers), contents, hidden)
+    for stream in streams:
+        with stream, tarfile.open(fileobj=stream) as layer:
+            layers.append(tuple(_entries(layer, contents, hidden, only=only)))
+    return Layers(tuple(layers), contents, hidden)
 
 
 def stacked(layers: Sequence[Sequence[Entry]]) -> dict[str, Entry]:
@@ -156,42 +163,67 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
 def _entries(
     layer: tarfile.TarFile, contents: dict[str, bytes], hidden: dict[str, bytes], *, only: str
 ) -> Iterator[Entry]:
-    """Yield a layer's entries; the content of files with `only` in their path is kept.
+    """Yield a layer's entries, what it takes away first; the content of files with `only` in their
+    path is kept.
 
     What the layer takes away of the contents so far goes to `hidden`.
     """
-    for info in layer:
-        path = posixpath.normpath(posixpath.join("/", info.name))
-        parent, name = posixpath.split(path)
-        if name == OPAQUE:
-            yield Entry(parent, "whiteout", info.mode, info.uid, 0, target="opaque")
-        elif name.startswith(WHITEOUT):
-            gone = posixpath.join(parent, name.removeprefix(WHITEOUT))
-            for held in [p for p in contents if p == gone or p.startswith(f"{gone}/")]:
-                hidden[held] = contents.pop(held)
-            yield Entry(gone, "whiteout", info.mode, info.uid, 0)
-        elif info.isfile() and info.size <= CONTENT_BYTES:
+    members = layer.getmembers()
+    for gone in filter(None, map(_taken_away, members)):
+        for held in [path for path in contents if path == gone.path or _hides(gone, path)]:
+            hidden[held] = contents.pop(held)
+        yield gone
+    digests: dict[str, str] = {}
+    for info in members:
+        path = _path(info.name)
+        if path == "/" or _taken_away(info):
+            continue
+        kind = _kind(info)
+        if kind == "file" and info.islnk():
+            target = _path(info.linkname)
+            digests[path] = digests.get(target, "")
+            if target in contents:
+                contents[path] = contents[target]
+        elif kind == "file":
             opened = layer.extractfile(info)
             content = opened.read() if opened else b""
+            digests[path] = hashlib.sha256(content).hexdigest()
             if only in path:
                 if contents.get(path, content) != content:
                     hidden[path] = contents[path]
                 contents[path] = content
-            digest = hashlib.sha256(content).hexdigest()
-            yield Entry(path, "file", info.mode, info.uid, info.size, digest=digest)
-        elif info.isdir():
-            yield Entry(path, "directory", info.mode, info.uid, 0)
-        elif info.issym():
-            yield Entry(path, "link", info.mode, info.uid, 0, target=info.linkname)
-        elif info.islnk():
-            target = posixpath.normpath(posixpath.join("/", info.linkname))
-            content = contents.get(target, b"")
-            if target in contents:
-                contents[path] = content
-            digest = hashlib.sha256(content).hexdigest()
-            yield Entry(path, "file", info.mode, info.uid, 0, digest=digest)
-        else:
-            yield Entry(path, "other", info.mode, info.uid, info.size)
+        yield Entry(
+            path,
+            kind,
+            info.mode & PERMISSIONS,
+            info.uid,
+            info.size,
+            target=info.linkname if kind == "link" else "",
+            digest=digests.get(path, ""),
+        )
+
+
+def _path(name: str) -> str:
+    """Return the absolute path that a name in a layer's archive stands for."""
+    return posixpath.normpath(posixpath.join("/", name))
+
+
+def _kind(info: tarfile.TarInfo) -> str:
+    """Return what a member is, as `Entry` has it; a file that is too large to be read is other."""
+    if info.islnk() or (info.isfile() and info.size <= CONTENT_BYTES):
+        return "file"
+    return "directory" if info.isdir() else "link" if info.issym() else "other"
+
+
+def _taken_away(info: tarfile.TarInfo) -> Entry | None:
+    """Return the whiteout that a member of a layer is; None for any other."""
+    parent, name = posixpath.split(_path(info.name))
+    if name == OPAQUE:
+        return Entry(parent, "whiteout", 0, 0, 0, target="opaque")
+    if name.startswith(WHITEOUT):
+        gone = posixpath.join(parent, name.removeprefix(WHITEOUT))
+        return Entry(gone, "whiteout", 0, 0, 0)
+    return None
 
 
 def _hides(entry: Entry, path: str) -> bool:

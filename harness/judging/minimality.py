@@ -229,7 +229,7 @@ def _program(
         if target is None:
             yield Finding("binary", "the image starts a file that is not there", started[0])
         elif files[target].kind == "file" and not files[target].mode & 0o001:
-            mode = f"{files[target].mode & 0o7777:04o}"
+            mode = f"{files[target].mode:04o}"
             yield Finding("binary", f"not everybody may run it: mode {mode}", started[0])
 
 
@@ -240,9 +240,9 @@ def _contents(image: Image, expectation: Expectation, binary: str | None) -> Ite
             break
     for path, entry in sorted(image.added().items()):
         if entry.kind == "file" and entry.mode & 0o6000:
-            yield Finding("setuid", f"mode {entry.mode & 0o7777:04o}", path)
+            yield Finding("setuid", f"mode {entry.mode:04o}", path)
         elif entry.kind == "file" and entry.mode & 0o002:
-            yield Finding("writable", f"mode {entry.mode & 0o7777:04o}", path)
+            yield Finding("writable", f"mode {entry.mode:04o}", path)
         if path == binary or _is_declared(path, expectation):
             continue
         if _TOOLS.search(path):

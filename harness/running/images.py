@@ -1,14 +1,17 @@
-"""What an engine has of an image: its configuration, and its files by its own archives."""
+"""What an engine has of an image: its configuration, and its files."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
 
+from docker.models.images import Image as DockerImage
+
 from harness.brief import Brief
 from harness.engine import Engine
-from harness.judging.image import Archive, Entry, Image, read_archive, stacked
+from harness.judging.image import Entry, Image, Layers, read_archive, read_layers, stacked
 from harness.keys.plan import ImageFacts
+from harness.running import layer_folders
 
 SPOOL_BYTES = 64 * 1024 * 1024
 
@@ -45,33 +48,40 @@ class Reader(Brief):
         Raises docker.errors.ImageNotFound when the engine has no such image.
         """
         known, files, libraries = self._base(base) if base else (0, {}, {})
-        archive = self._archive(image_id, skip=known)
-        settings = archive.config.get("config") or {}
+        image = self.engine.client.images.get(image_id)
+        above = self._layers(image, skip=known)
+        settings = image.attrs.get("Config") or {}
         return Image(
-            layers=archive.layers,
+            layers=above.entries,
             base=files,
-            contents={**libraries, **archive.contents},
-            hidden=archive.hidden,
+            contents={**libraries, **above.contents},
+            hidden=above.hidden,
             user=str(settings.get("User") or ""),
             entrypoint=tuple(settings.get("Entrypoint") or ()),
             command=tuple(settings.get("Cmd") or ()),
             environment=tuple(settings.get("Env") or ()),
-            history=tuple(
-                str(h.get("created_by", "")) for h in archive.config.get("history") or ()
-            ),
+            history=tuple(str(h.get("CreatedBy", "")) for h in reversed(image.history())),
         )
 
     def _base(self, reference: str) -> tuple[int, dict[str, Entry], dict[str, bytes]]:
-        identity = str(self.engine.client.images.get(reference).id)
+        image = self.engine.client.images.get(reference)
+        identity = str(image.id)
         if identity not in self._bases:
-            archive = self._archive(identity, only=".so")
-            count = len(archive.config["rootfs"]["diff_ids"])
-            self._bases[identity] = (count, stacked(archive.layers), dict(archive.contents))
+            layers = self._layers(image, only=".so")
+            self._bases[identity] = (
+                len(layers.entries),
+                stacked(layers.entries),
+                dict(layers.contents),
+            )
         return self._bases[identity]
 
-    def _archive(self, identity: str, *, skip: int = 0, only: str = "") -> Archive:
+    def _layers(self, image: DockerImage, *, skip: int = 0, only: str = "") -> Layers:
+        """Read an image's layers but the `skip` lowest, where they lie if that can be."""
+        there = layer_folders.of(image, self.engine)
+        if there is not None:
+            return read_layers(map(layer_folders.packed, there[skip:]), only=only)
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-            for chunk in self.engine.client.images.get(identity).save():
+            for chunk in image.save():
                 spool.write(chunk)
             spool.seek(0)
             return read_archive(spool, skip=skip, only=only)

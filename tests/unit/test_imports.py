@@ -24,7 +24,10 @@ LAYERS = (
     ("engine",),
     tuple(
         f"running.{n}"
-        for n in ("builder", "bases", "images", "programs", "sweep", "execution", "noting")
+        for n in (
+            *("builder", "bases", "layer_folders", "images", "programs"),
+            *("sweep", "execution", "noting"),
+        )
     ),
     ("scenario",),
     ("running",),
