@@ -1,9 +1,9 @@
 """An image's layers where a private engine of ours keeps them, each in a folder of overlay2's.
 
-An archive of an image holds its base, too, and an engine takes half a second to pack a small one.
+An archive of an image holds its base, too, and to pack even a small one takes half a second.
 The folders are those that the kernel stacks: what a layer takes away is a device of number 0, and a
 directory of which it keeps nothing has an attribute (docs.kernel.org/filesystems/overlayfs.html).
-Where the kernel notes more than that (renames, say), the engine knows that it cannot read them either.
+Where the kernel notes more than that (renames, say), the engine says that it cannot read them.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 STEPS = r"""
 COPY --chmod=0600 secret /srv/given/secret
 COPY program /srv/program
-RUN mkdir -p /srv/kept /srv/anew/deep /srv/emptied && echo one >/srv/kept/file && echo two >/srv/anew/deep/old
+RUN mkdir -p /srv/kept /srv/anew/deep && echo one >/srv/kept/file && echo two >/srv/anew/deep/old
 RUN rm -r /srv/given /srv/anew /srv/kept/file && mkdir /srv/anew && echo three >/srv/anew/.new \
     && ln -s file /srv/kept/link && ln /srv/anew/.new /srv/kept/twice \
     && chmod 4755 /srv/program && chown 7:8 /srv/anew/.new && rm /etc/hostname /etc/os-release \
