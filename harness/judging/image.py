@@ -129,12 +129,12 @@ def read_archive(stream: IO[bytes], *, skip: int = 0, only: str = "") -> Layers:
 
 
 def read_layers(streams: Iterable[IO[bytes]], *, only: str = "") -> Layers:
-    """Read layers, lowest first, and close them; contents are kept as `read_archive` does."""
+    """Read layers, lowest first; contents are kept as `read_archive` does."""
     contents: dict[str, bytes] = {}
     hidden: dict[str, bytes] = {}
     layers = []
     for stream in streams:
-        with stream, tarfile.open(fileobj=stream) as layer:
+        with tarfile.open(fileobj=stream) as layer:
             layers.append(tuple(_entries(layer, contents, hidden, only=only)))
     return Layers(tuple(layers), contents, hidden)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
 
 from docker.models.images import Image as DockerImage
 
@@ -79,9 +82,18 @@ class Reader(Brief):
         """Read an image's layers but the `skip` lowest, where they lie if that can be."""
         there = layer_folders.of(image, self.engine)
         if there is not None:
-            return read_layers(map(layer_folders.packed, there[skip:]), only=only)
+            return read_layers(_packed(there[skip:]), only=only)
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
             for chunk in image.save():
                 spool.write(chunk)
             spool.seek(0)
             return read_archive(spool, skip=skip, only=only)
+
+
+def _packed(folders: Sequence[Path]) -> Iterator[IO[bytes]]:
+    """Yield each layer as an archive, which goes when the next one is asked for."""
+    for folder in folders:
+        with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+            layer_folders.pack(folder, spool)
+            spool.seek(0)
+            yield spool

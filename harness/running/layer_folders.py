@@ -12,7 +12,6 @@ import os
 import posixpath
 import stat
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -20,8 +19,6 @@ from docker.models.images import Image
 
 from harness.engine import Engine, Kind
 from harness.judging.image import OPAQUE, WHITEOUT
-
-SPOOL_BYTES = 64 * 1024 * 1024
 
 
 def of(image: Image, engine: Engine) -> list[Path] | None:
@@ -37,10 +34,9 @@ def of(image: Image, engine: Engine) -> list[Path] | None:
     return folders if known and all(folder.is_dir() for folder in folders) else None
 
 
-def packed(folder: Path) -> IO[bytes]:
-    """Return a layer as an archive of the image has it."""
-    spool = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
-    with tarfile.open(fileobj=spool, mode="w") as archive:
+def pack(folder: Path, into: IO[bytes]) -> None:
+    """Write a layer as an archive of the image has it."""
+    with tarfile.open(fileobj=into, mode="w") as archive:
         for parent, directories, files in os.walk(folder):
             inside = posixpath.relpath(parent, folder)
             if is_opaque(parent):
@@ -51,8 +47,6 @@ def packed(folder: Path) -> IO[bytes]:
                     archive.addfile(tarfile.TarInfo(posixpath.join(inside, WHITEOUT + name)))
                 else:
                     archive.add(path, posixpath.join(inside, name), recursive=False)
-    spool.seek(0)
-    return spool
 
 
 def is_gone(path: str) -> bool:
