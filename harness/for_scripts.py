@@ -15,9 +15,9 @@ from pathlib import Path
 from harness import subject as subjects
 from harness.judging import foundation
 from harness.model import Dockerfile, Stage
-from harness.naming import destinations
+from harness.naming import placed
 from harness.parsing.instructions import assignments
-from harness.structure import stagegraph
+from harness.structure import shell, stagegraph
 from harness.subject import Subject
 
 BASE, PACKAGE = "base", "package"
@@ -106,21 +106,20 @@ def _program(parsed: Dockerfile, under_test: Subject) -> str | None:
     chain = [parsed.stages[index] for index in reversed(below)]
     for keyword in ("ENTRYPOINT", "CMD"):
         for stage in chain:
-            started = [i for i in stage.instructions if i.keyword == keyword and i.words]
+            started = [i for i in stage.instructions if i.keyword == keyword]
             if started:
-                word = (started[-1].words or ("",))[0]
-                return word if word.startswith("/") else _placed(chain, word)
+                words = started[-1].words or ("sh", "-c", started[-1].value)
+                program = shell.started(words)
+                return program if program.startswith("/") else _placed(chain, program)
     return None
 
 
 def _placed(chain: list[Stage], word: str) -> str | None:
     """Return where a COPY puts the file of that name."""
-    for instruction in (i for stage in chain for i in stage.instructions):
-        if instruction.keyword == "COPY":
-            for path in destinations(instruction):
-                if path.startswith("/") and posixpath.basename(path) == posixpath.basename(word):
-                    return path
-    return None
+    steps = [instruction for stage in chain for instruction in stage.instructions]
+    there = (path for _, path in placed(steps))
+    name = posixpath.basename(word)
+    return next((path for path in there if posixpath.basename(path) == name), None)
 
 
 def _name(stage: Stage) -> str:

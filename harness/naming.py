@@ -67,17 +67,26 @@ def _copied_out(steps: Iterable[stagegraph.Step]) -> Iterator[str]:
 
 
 def _installed(parsed: Dockerfile) -> str | None:
-    """Return what is copied from the `bin` folder that `cargo install --path` was given."""
+    """Return what is copied from the `bin` folder that `cargo install --path` was given.
+
+    Where that folder is copied whole, or the one above it, it is what is started of it.
+    """
     if not re.search(r"cargo\s+install\s[^\n]*--path\b", run_texts(parsed)):
         return None
-    copies = (i for stage in parsed.stages for i in stage.instructions if i.keyword == "COPY")
-    sources = (
-        source
+    steps = [i for stage in parsed.stages for i in stage.instructions]
+    copies = [i for i in steps if i.keyword == "COPY" and i.flag("from") is not None]
+    sources = [
+        (source.rstrip("/"), instructions.transfer_of(copy).destination)
         for copy in copies
-        if copy.flag("from") is not None
         for source in instructions.transfer_of(copy).sources
-    )
-    names = (re.search(r"/bin/([A-Za-z][A-Za-z0-9_-]*)$", source) for source in sources)
+    ]
+    names = [re.search(r"/bin/([A-Za-z][A-Za-z0-9_-]*)$", source) for source, _ in sources]
+    started = [i.value for i in steps if i.keyword in {"CMD", "ENTRYPOINT"}]
+    for source, place in sources:
+        inside = "" if source.endswith("/bin") else "bin"
+        folder = re.escape(posixpath.join(place, inside).rstrip("/"))
+        wanted = re.compile(rf"(?<![\w/]){folder}/([A-Za-z][A-Za-z0-9_-]*)(?=[\s\"']|$)")
+        names += map(wanted.search, started)
     return next((found[1] for found in names if found is not None), None)
 
 
@@ -102,19 +111,29 @@ def program_of(parsed: Dockerfile) -> str | None:
     steps = [step.instruction for step in graph.steps_along(last)]
     if "lambda" not in graph.base_image(last) or any(i.keyword == "ENTRYPOINT" for i in steps):
         return None
-    root = OF_LAMBDA["LAMBDA_TASK_ROOT"]
     programs = []
-    for copy in steps:
-        if copy.keyword == "WORKDIR":
-            root = posixpath.join(root, _with_values(copy.value, OF_LAMBDA))
-        if copy.keyword != "COPY":
-            continue
-        folders = [s for s in instructions.transfer_of(copy).sources if s.endswith("/")]
-        for path in [d.rstrip("/") + "/bootstrap" if folders else d for d in destinations(copy)]:
-            placed = posixpath.normpath(posixpath.join(root, _with_values(path, OF_LAMBDA)))
-            if posixpath.basename(placed) == "bootstrap":
-                programs.append(placed)
+    for copy, path in placed(steps, root=OF_LAMBDA["LAMBDA_TASK_ROOT"], values=OF_LAMBDA):
+        of_folder = any(s.endswith("/") for s in instructions.transfer_of(copy).sources)
+        program = posixpath.join(path, "bootstrap") if of_folder else path
+        if posixpath.basename(program) == "bootstrap":
+            programs.append(program)
     return programs[-1] if programs else None
+
+
+def placed(
+    steps: Iterable[Instruction], *, root: str = "/", values: Mapping[str, str] = NOTHING_GIVEN
+) -> Iterator[tuple[Instruction, str]]:
+    """Yield each COPY and the absolute path that it gives to what it names.
+
+    `root` is the first working directory, `values` those of variables that paths are told by.
+    """
+    for step in steps:
+        if step.keyword == "WORKDIR":
+            root = posixpath.join(root, _with_values(step.value, values))
+        elif step.keyword == "COPY":
+            for path in destinations(step):
+                joined = posixpath.join(root, _with_values(path, values))
+                yield step, posixpath.normpath(joined)
 
 
 def _with_values(text: str, values: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from harness.generated import checkouts
 from harness.generated.checkouts import Checkout
 from harness.judging.foundation import worked
 from harness.judging.judge import Judge
-from harness.judging.report import Row, line_of, shown, why_it_failed
+from harness.judging.report import Row, failed, line_of, shown, why_it_failed
 from harness.model import BuildObservation, EditClass, Outcome, Vertex
 from harness.running.scripted import BUILD_LAMBDA, Scripted, ScriptRun
 from harness.scenario import Workspace
@@ -60,7 +60,7 @@ def expect_success(seen: BuildObservation, story: Sequence[str], judge: Judge) -
         holds=seen.succeeded,
         scenario=story,
         log=why_it_failed(seen),
-        lines=lines_of([v for v in seen.vertices if v.error], judge),
+        lines=lines_of(failed(seen), judge),
         hint="A project of this shape does not build with this Dockerfile: see the log.",
     )
 

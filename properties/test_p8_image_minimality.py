@@ -103,6 +103,7 @@ def judge_plan(plan: Plan[State], workspace: Workspace, reader: Reader, *, judge
         allowed=under_test.image_files,
         secrets=given,
         symbols=under_test.keeps_symbols,
+        base_is_real=has_real_base(bench),
     )
     judge_findings(findings_of(image, expectation), story, judge)
 
@@ -215,6 +216,15 @@ def final_base(parsed: Dockerfile, subject: Subject) -> str | None:
         stage = parent
     image = named[stage.index]
     return None if image == "scratch" else image
+
+
+def has_real_base(bench: Bench) -> bool:
+    """Whether the last stage goes back to the image that it names, and to none in its place."""
+    taken = final_base(dockerfile.parse(bench.text), bench.subject)
+    real = taken == final_base(bench.subject.dockerfile, bench.subject)
+    if not real:
+        count("the base is a stand-in, whose libraries' versions say nothing")
+    return real
 
 
 def judge_findings(found: Sequence[Finding], story: Sequence[str], judge: Judge) -> None:

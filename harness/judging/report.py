@@ -12,6 +12,8 @@ from harness.model import BuildObservation, Dockerfile, Outcome, Vertex
 
 CONTEXT_LINES = 2
 LOG_LINES = 15
+BROKEN_OFF = "context canceled"
+"""What BuildKit ends the error of a step with that another's failure has ended."""
 _SIGN = {
     Outcome.CACHED: "cached",
     Outcome.EXECUTED: "executed",
@@ -129,8 +131,12 @@ def shown(outcome: Outcome) -> str:
     return _SIGN[outcome]
 
 
+def failed(observation: BuildObservation) -> list[Vertex]:
+    """Return the vertices that failed by themselves; what ran beside them was broken off."""
+    return [v for v in observation.vertices if v.error and not v.error.endswith(BROKEN_OFF)]
+
+
 def why_it_failed(observation: BuildObservation) -> str:
     """Return the log of the vertex that failed, or the client's error."""
-    failed = [vertex for vertex in observation.vertices if vertex.error]
-    logs = [vertex.log or vertex.error or "" for vertex in failed]
+    logs = [vertex.log or vertex.error or "" for vertex in failed(observation)]
     return next((log for log in logs if log.strip()), observation.error or "")

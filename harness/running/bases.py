@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,6 +27,15 @@ from harness.subject import Subject
 
 REGISTRY_FOLDER = "/opt/layerproof-registry"
 STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
+_LINKING_STATICALLY = (
+    "#!/bin/sh",
+    'case " $* " in',
+    '*" --crate-name build_script_"* | *" --crate-type proc-macro "*) ;;',
+    '*" --crate-type bin "*) set -- "$@" -C target-feature=+crt-static ;;',
+    "esac",
+    'exec /usr/bin/rustc "$@"',
+)
+"""The stand-in's rustc for programs that need no libc; what runs while they are compiled does."""
 _PROMISES = (
     (
         re.compile(r"(^|/)rust(:|@|$)"),
@@ -43,10 +53,17 @@ _PROMISES = (
         re.compile(r"\blambda\b"),
         "ENV LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime\nWORKDIR /var/task",
     ),
+    (
+        re.compile(r"(^|/)rust:.*alpine"),
+        f"RUN printf '%s\\n' {shlex.join(_LINKING_STATICALLY)} >/usr/local/bin/rustc"
+        " && chmod +x /usr/local/bin/rustc",
+    ),
 )
 """Names of images, and what is true of them: Rust's have a home of cargo's that is not root's;
 distroless's and Chainguard's have an account `nonroot`, and many run as it; Lambda's have the
 variables that its documentation uses (docs.aws.amazon.com/lambda, "Deploy … container images").
+What is compiled in Rust's image of Alpine is linked statically, as is the default for musl
+(doc.rust-lang.org/reference/linkage.html).
 """
 CA_ID = "ca"
 """The id by which a Dockerfile asks for the certificates that this machine trusts."""

@@ -11,6 +11,8 @@ from typing import Any
 import docker
 from docker.models.containers import Container
 
+from harness.structure import shell
+
 
 def read(container: Container, settings: Mapping[str, Any], *, named: str | None) -> bytes:
     """Return the bytes of a container's program; none where it does not hold it.
@@ -27,14 +29,14 @@ def read(container: Container, settings: Mapping[str, Any], *, named: str | None
 
 def _places(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield where the program may lie that an image's configuration starts."""
-    words = settings.get("Entrypoint") or settings.get("Cmd") or ()
-    if words and "/" in words[0]:
-        yield posixpath.join("/", settings.get("WorkingDir") or "", words[0])
-    elif words:
+    program = shell.started(settings.get("Entrypoint") or settings.get("Cmd") or ())
+    if "/" in program:
+        yield posixpath.join("/", settings.get("WorkingDir") or "", program)
+    elif program:
         for setting in settings.get("Env") or ():
             name, _, value = setting.partition("=")
             if name == "PATH":
-                yield from (posixpath.join("/", folder, words[0]) for folder in value.split(":"))
+                yield from (posixpath.join("/", folder, program) for folder in value.split(":"))
 
 
 def _file_of(container: Container, path: str) -> bytes | None:

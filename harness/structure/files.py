@@ -161,7 +161,11 @@ def _lock_rewritten(facts: Facts) -> Found:
 
 
 def _toolchain_late(facts: Facts) -> Found:
-    """A file that changes how everything is compiled arrives after the dependencies were."""
+    """A file that changes how everything is compiled arrives after the dependencies were.
+
+    A toolchain that the project names is meant for every build; a configuration that never comes
+    along may be one for the desk.
+    """
     if not facts.dependency_steps:
         return
     before = facts.building[: facts.dependency_steps[0]]
@@ -172,9 +176,14 @@ def _toolchain_late(facts: Facts) -> Found:
         explicit = [s for s in before if s.from_stages and "recipe.json" not in s.instruction.value]
         if explicit:
             return
-    for names, what in (
-        (("rust-toolchain.toml", "rust-toolchain"), "the toolchain file"),
-        ((".cargo/config.toml", ".cargo/config", ".cargo"), "cargo's configuration"),
+    after = facts.building[facts.dependency_steps[0] :]
+    comes_later = any(
+        _whole_stage(step) or any(path in sources.WHOLE for path in (*step.copied, *step.mounted))
+        for step in after
+    )
+    for names, what, is_meant in (
+        (("rust-toolchain.toml", "rust-toolchain"), "the toolchain file", True),
+        ((".cargo/config.toml", ".cargo/config", ".cargo"), "cargo's configuration", comes_later),
     ):
         if any(path.strip("./").startswith(n.strip(".")) for path in copied for n in names):
             continue
@@ -183,7 +192,12 @@ def _toolchain_late(facts: Facts) -> Found:
         if compiling.brings_source or any(s.brings_source or _whole_stage(s) for s in before):
             continue
         line = next((s.instruction.line for s in facts.building if _names(s, names)), None)
-        if line is None and facts.files is not None and facts.files.keys() & set(names):
+        if (
+            line is None
+            and is_meant
+            and facts.files is not None
+            and facts.files.keys() & set(names)
+        ):
             line = compiling.instruction.line
         if line is not None:
             yield line, f"{what} is not there when the dependencies are compiled"

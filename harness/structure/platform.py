@@ -14,8 +14,10 @@ _NO_LIBGCC: Final = re.compile(
     r".*distroless/base(-nossl)?(-debian\d+)?([:@].*)?|(.*/)?busybox:(.*-)?glibc.*"
 )
 _NEW_GLIBC: Final = re.compile(
-    r"(.*/)?(rust:(?!.*(alpine|bullseye|buster)).*|(debian|ubuntu):(bookworm|trixie|12|13|22|24).*)"
+    r"(.*/)?(rust:(?!.*(alpine|bullseye|buster)|1\.([0-6]?\d)(\D|$)).*"
+    r"|(debian|ubuntu):(bookworm|trixie|12|13|22|24).*)"
 )
+"""Rust's images are Debian bookworm's since 1.70, trixie's since 1.90, where no name says else."""
 _OLD_GLIBC: Final = re.compile(
     r".*(provided|amazonlinux|aws-lambda-provided):(al2(?!023).*|2(?!\d).*)"
     r"|(.*/)?(debian|ubuntu|centos):(buster|bullseye|10|11|18|20|focal|bionic|7).*"
@@ -23,6 +25,7 @@ _OLD_GLIBC: Final = re.compile(
 )
 _GLIBC_2_39: Final = re.compile(
     r"(.*/)?(rust|debian|ubuntu):.*(trixie|noble|sid).*|(.*/)?(debian:13|ubuntu:24).*"
+    r"|(.*/)?rust:1\.(9\d|\d{3})(?!.*(alpine|bullseye|bookworm)).*"
 )
 _BEFORE_2_39: Final = re.compile(
     r".*(provided|amazonlinux|aws-lambda-provided):(al)?20.*"

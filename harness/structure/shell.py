@@ -7,7 +7,7 @@ that take their program by argument) the commands are simply not found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Final
@@ -16,6 +16,7 @@ from harness.model import Instruction
 from harness.structure.status import NOTHING_MET, SEPARATORS, Fate, Token, fate
 
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh"})
+_INITS: Final = frozenset({"tini", "dumb-init", "catatonit", "docker-init"})
 _OPERATORS: Final = ("&&", "||", "|&", ";;", ">>", "<<", "|", ";", "&", "(", ")", ">", "<", "\n")
 _OPERATOR_STARTS: Final = frozenset(operator[0] for operator in _OPERATORS)
 _SKIPPED: Final = frozenset({"then", "do", "else", "{", "}", "fi", "done", "exec", "time", "sudo"})
@@ -168,6 +169,18 @@ def _command(words: list[str], written: list[str], options: _Options) -> Command
 def _is_assignment(word: str) -> bool:
     name, equals, _ = word.partition("=")
     return bool(equals) and name.isidentifier()
+
+
+def started(words: Sequence[str]) -> str:
+    """Return the program that an ENTRYPOINT or CMD comes to: of a shell's script the last one's,
+    of an init process what that starts. Empty where there is none.
+    """
+    said = [command.words for command in _unwrap(Command(tuple(words))) if command.words]
+    rest = list(said[-1]) if said else []
+    if rest and PurePosixPath(rest[0]).name in _INITS:
+        rest = rest[rest.index("--") :] if "--" in rest else rest
+        rest = [word for word in rest[1:] if not word.startswith("-")]
+    return rest[0] if rest else ""
 
 
 def _unwrap(command: Command) -> tuple[Command, ...]:

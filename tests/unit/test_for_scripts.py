@@ -57,6 +57,10 @@ def test_the_toolchain_is_found_whatever_its_stage_is_called() -> None:
         ('ENTRYPOINT ["./app"]', "/usr/bin/app"),
         ('CMD ["/usr/bin/app", "serve"]', "/usr/bin/app"),
         ('ENTRYPOINT ["/usr/bin/app"]\nCMD ["x"]', "/usr/bin/app"),
+        ("ENTRYPOINT exec app --port 80", "/usr/bin/app"),
+        ("CMD migrate && ./app", "/usr/bin/app"),
+        ('ENTRYPOINT ["/sbin/tini", "-g", "--", "app"]', "/usr/bin/app"),
+        ('ENTRYPOINT ["dumb-init", "/usr/bin/app", "serve"]', "/usr/bin/app"),
     ],
 )
 def test_a_program_is_told_by_what_is_started_and_where_it_is_copied(
@@ -65,6 +69,14 @@ def test_a_program_is_told_by_what_is_started_and_where_it_is_copied(
     build = "FROM rust AS base\nRUN cargo build\n"
     text = f"{build}FROM debian\nCOPY --from=base /t/app /usr/bin/\n{start}\n"
     assert f"COPY --from=1 {program} /bootstrap\n" in added(text)
+
+
+def test_a_program_lies_where_the_working_directory_has_it() -> None:
+    build = "FROM rust AS base\nRUN cargo build\n"
+    text = f"{build}FROM debian\nWORKDIR /srv\nCOPY --from=base /t/app .\nCMD ./app\n"
+    assert "COPY --from=1 /srv/app /bootstrap\n" in added(text)
+    text = f"{build}FROM debian\nCOPY --from=base /t/app .\nENTRYPOINT ./app\n"
+    assert "COPY --from=1 /app /bootstrap\n" in added(text)
 
 
 def test_of_a_program_that_cannot_be_told_no_package_is_made() -> None:

@@ -88,6 +88,24 @@ def test_a_binary_that_cargo_installs_is_called_what_is_copied() -> None:
     assert naming.binary_of(dockerfile.parse(text)) == "handler"
 
 
+@pytest.mark.parametrize(
+    ("copied", "started"),
+    [
+        ("/out /", '["/bin/hello"]'),
+        ("/out/ /usr/", '["/sbin/tini", "--", "/usr/bin/hello"]'),
+        ("/out/bin/ /opt", "/opt/hello --port 80"),
+    ],
+)
+def test_of_a_folder_that_cargo_installs_into_the_program_is_what_is_started(
+    copied: str, started: str
+) -> None:
+    text = (
+        "FROM rust AS build\nCOPY . .\nRUN cargo install --path . --root /out\n"
+        f"FROM scratch\nCOPY --from=build {copied}\nENTRYPOINT {started}\n"
+    )
+    assert naming.binary_of(dockerfile.parse(text)) == "hello"
+
+
 def test_a_folder_that_is_copied_into_an_image_of_lambda_holds_its_program() -> None:
     text = (
         "FROM public.ecr.aws/lambda/provided:al2023 AS base\nFROM rust AS build\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness import dockerfile
@@ -112,6 +114,12 @@ def test_why_a_build_failed_is_the_failed_vertexs_log() -> None:
     fine = Vertex("q", Outcome.EXECUTED, log="fine")
     seen = BuildObservation(succeeded=False, vertices=(fine, failed), error="failed to solve")
     assert report.why_it_failed(seen) == "error[E0425]\n"
+    beside = Vertex(
+        "b", Outcome.EXECUTED, error="exit code: 137: context canceled", log="Compiling …\n"
+    )
+    both = replace(seen, vertices=(fine, beside, failed))
+    assert report.failed(both) == [failed]
+    assert report.why_it_failed(both) == "error[E0425]\n"
     bare = BuildObservation(succeeded=False, vertices=(), error="failed to solve")
     assert report.why_it_failed(bare) == "failed to solve"
 

@@ -176,6 +176,7 @@ def test_where_no_project_is_known_it_may_have_a_build_script(ignored: str, foun
 def test_a_configuration_that_is_copied_by_a_pattern_is_there(copied: str, late: bool) -> None:
     text = (DESIGNS / "stubs.Dockerfile").read_text()
     assert "COPY .cargo .cargo\n" in text
+    text = text.replace("COPY src src\n", "COPY . .\n")
     parsed = dockerfile.parse(text.replace("COPY .cargo .cargo\n", f"{copied}\n"))
     files = {"Cargo.toml", "Cargo.lock", ".cargo/config.toml"}
     found = structure.check(parsed, ignore=IGNORE, files=tree(*files))
@@ -185,11 +186,19 @@ def test_a_configuration_that_is_copied_by_a_pattern_is_there(copied: str, late:
 @pytest.mark.parametrize(("mounted", "late"), [(".cargo", False), ("vendor", True)])
 def test_a_configuration_that_is_mounted_is_there(mounted: str, late: bool) -> None:
     text = (DESIGNS / "stubs.Dockerfile").read_text().replace("COPY .cargo .cargo\n", "")
+    text = text.replace("COPY src src\n", "COPY . .\n")
     mount = f"RUN --mount=type=bind,source={mounted},target=/app/{mounted} mkdir src"
     parsed = dockerfile.parse(text.replace("RUN mkdir src", mount))
     files = {"Cargo.toml", "Cargo.lock", ".cargo/config.toml"}
     found = structure.check(parsed, ignore=IGNORE, files=tree(*files))
     assert ("toolchain-after-dependencies" in {f.rule for f in found}) is late
+
+
+def test_a_configuration_that_never_comes_along_is_another_matter() -> None:
+    text = (DESIGNS / "stubs.Dockerfile").read_text().replace("COPY .cargo .cargo\n", "")
+    files = tree("Cargo.toml", "Cargo.lock", ".cargo/config.toml")
+    found = structure.check(dockerfile.parse(text), ignore=IGNORE, files=files)
+    assert "toolchain-after-dependencies" not in {f.rule for f in found}
 
 
 def test_a_configuration_that_is_copied_by_a_pattern_may_be_late() -> None:
@@ -326,6 +335,10 @@ QUIET = [
     "RUN mkdir src; set -e; echo 'fn main(){}'>src/main.rs; cargo build -r || exit 1\n"
     "COPY src src\nARG GIT_SHA\nRUN touch src/main.rs && cargo build -r\n"
     "FROM scratch\nCOPY --from=b /target/release/app /app\nUSER 1\nENTRYPOINT [\"/app\"]\n",
+    "FROM rust:1.51.0 AS b\nWORKDIR /app\nCOPY Cargo.* ./\n"
+    "RUN mkdir src && echo 'fn main(){}' >src/main.rs && cargo build -r\n"
+    "COPY src src\nRUN touch src/main.rs && cargo build -r\n"
+    "FROM debian:buster-slim\nCOPY --from=b /app/target/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
 ]  # fmt: skip
 
 

@@ -33,6 +33,8 @@ def bench(engine: Engine, say: Callable[[str], None]) -> Iterator[Bench]:
         ('WORKDIR /opt\nCMD ["./program"]', True),
         ('ENV PATH=/none:/opt\nCMD ["program"]', True),
         ('RUN ln -s program /opt/link\nCMD ["/opt/link"]', True),
+        ("WORKDIR /opt\nENTRYPOINT exec ./program --port 80", True),
+        ('ENTRYPOINT ["/sbin/tini", "--", "/opt/program"]', True),
         ('CMD ["/none"]', False),
         ("CMD []", False),
     ],
