@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -169,3 +171,22 @@ def test_where_a_secret_is_kept_is_no_secret(variable: str) -> None:
 
 def test_a_shell_that_becomes_the_program_is_no_shell_form() -> None:
     assert rules(replace(GOOD, entrypoint=("/usr/bin/sh", "-c", f"exec {BINARY}"))) == set()
+
+
+def test_of_which_version_a_stand_ins_library_is_says_nothing() -> None:
+    program = Path(sys.executable).resolve().read_bytes()
+    facts = elf.read(program)
+    assert facts is not None
+    assert any(versions for _, versions in facts.needs)
+    loader = file(facts.interpreter or "")
+    there = {f"/usr/lib/{name}": file(f"/usr/lib/{name}") for name, _ in facts.needs}
+    based = replace(
+        GOOD,
+        base={**BASE, **there, loader.path: loader},
+        contents={BINARY: program, **dict.fromkeys(there, b"of no version")},
+    )
+    assert "libraries" in rules(based)
+    stood_in_for = replace(EXPECTED, base_is_real=False)
+    assert "libraries" not in rules(based, stood_in_for)
+    added = replace(based, layers=(*GOOD.layers, tuple(there.values())), base={**BASE})
+    assert "libraries" in rules(added, stood_in_for)
