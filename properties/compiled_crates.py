@@ -12,7 +12,7 @@ from harness.judging.foundation import keeps_compiled_crates, made_of_the_source
 from harness.judging.judge import Judge
 from harness.judging.report import Row
 from harness.model import BuildObservation, EditClass
-from harness.scenario import Workspace
+from harness.scenario import DID_NOT_RUN, Workspace
 from harness.strategies import OTHER_EDITS, SOURCE_EDITS, State, Step
 from harness.subject import Subject
 from properties.story import count, lines_of
@@ -22,6 +22,12 @@ INSTALLING = re.compile(r"^\s*Installing ", re.MULTILINE)
 OTHER_CRATES = (
     "The crates are not those of Cargo.lock as it is now: copy it, keep it out of the ignore file, "
     "and build with --locked."
+)
+
+NOT_RUN = "The program could not be run to its end: P8 judges what an image needs to start."
+OTHER_PROFILE = (
+    "The program was compiled with another profile than the manifest's release: build with "
+    "--release and copy from target/release."
 )
 
 
@@ -125,3 +131,22 @@ def is_for_host(unit: Unit) -> bool:
     """Whether cargo may compile a crate with other settings than the profile's."""
     kind = registry.BY_NAME[unit.name]
     return kind.host or kind.build_script
+
+
+def hint_for(printed: str, expected: str, *, stale: str) -> str:
+    """Return where to look, by the words of a program's line that differ from what is expected.
+
+    `stale` is what to say of a program that is of another source.
+    """
+    if printed.startswith(DID_NOT_RUN):
+        return NOT_RUN
+    wanted = expected.split(" ")
+    own = (line for line in printed.splitlines() if line.startswith(wanted[0]))
+    words = next(own, printed).split(" ")
+    differing = [w for n, w in enumerate(wanted) if n >= len(words) or words[n] != w]
+    kinds = {re.split(r"\W", word)[0].lower() for word in differing}
+    if len(words) == len(wanted) and kinds == {"checked"}:
+        return OTHER_PROFILE
+    if len(words) == len(wanted) and kinds <= registry.BY_NAME.keys():
+        return OTHER_CRATES
+    return stale

@@ -15,7 +15,7 @@ from harness.model import EditClass, File
 from harness.running.scripted import PACKAGE, Promise, Scripted, ScriptRun
 from harness.texts import declared_arguments
 from properties.common import with_feature
-from properties.compiled_crates import in_lock, units_of
+from properties.compiled_crates import hint_for, in_lock, units_of
 from properties.story import expect_script
 
 HIDDEN = "Make the engine's copy of the source compare what it holds, not sizes and dates."
@@ -45,7 +45,7 @@ def judge_scripts(start: Blueprint, scripts: Scripted, *, judge: Judge) -> None:
     scripts.workspace.edit(restored.edit, old=True)
     story.append(f"{restored.edit.summary}, with an old modification time, build-lambda.sh prod")
     seen = expect_script(scripts, PROD, story, judge)
-    expect_package(restored.after, scripts, seen, story, judge, hint=RESTORED)
+    expect_package(restored.after, scripts, seen, story, judge, stale=RESTORED)
     if Promise.PROD_SEES_HIDDEN in scripts.promises:
         judge_hidden(restored.after, scripts, story, judge=judge)
     takes_flags = "CARGO_FLAGS" in declared_arguments(scripts.bench.subject.dockerfile)
@@ -115,7 +115,7 @@ def judge_hidden(start: Blueprint, scripts: Scripted, story: list[str], *, judge
         os.utime(path, ns=(date, date))
     story.append(f"{change.edit.summary}, of the same size and date, build-lambda.sh prod")
     seen = expect_script(scripts, PROD, story, judge)
-    expect_package(change.after, scripts, seen, story, judge, hint=HIDDEN)
+    expect_package(change.after, scripts, seen, story, judge, stale=HIDDEN)
 
 
 def expect_package(
@@ -125,16 +125,17 @@ def expect_package(
     story: Sequence[str],
     judge: Judge,
     *,
-    hint: str,
+    stale: str,
 ) -> None:
     """The package that the script made prints what the source says now."""
     expected = render(now).binaries[now.members[0].binaries[0]]
-    row = Row("the package prints", expected, scripts.programs(f"./{PACKAGE}")[0])
+    printed = scripts.programs(f"./{PACKAGE}")[0]
+    row = Row("the package prints", expected, printed)
     judge(
         "The package is not of the current source.",
         holds=not row.differs,
         scenario=story,
         rows=[row],
         log=seen.log,
-        hint=hint,
+        hint=hint_for(printed, expected, stale=stale),
     )

@@ -4,14 +4,12 @@ source alone reuses them, and the binary is always that of the current source.
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.config import Config
-from harness.generated import checkouts, registry
+from harness.generated import checkouts
 from harness.generated.checkouts import Checkout
 from harness.generated.projects import render
 from harness.judging.foundation import (
@@ -22,7 +20,7 @@ from harness.judging.foundation import (
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import PropertyViolation, Row
 from harness.model import BuildObservation, Edit, EditClass
-from harness.scenario import DID_NOT_RUN, Bench, Workspace
+from harness.scenario import Bench, Workspace
 from harness.strategies import (
     DEPENDENCY_EDITS,
     OTHER_EDITS,
@@ -40,9 +38,9 @@ from harness.strategies import (
 from harness.subject import Subject
 from properties.common import scripts_in, structure_findings
 from properties.compiled_crates import (
-    OTHER_CRATES,
     expect_crates,
     expect_locked,
+    hint_for,
     is_of_source,
     units_of,
 )
@@ -87,11 +85,6 @@ STALE = (
 EXECUTED_AGAIN = (
     "Copy nothing of the source before the dependencies are compiled. If these lines compile the "
     "project, say which stage compiles its dependencies: `[roles]` in layerproof.toml."
-)
-NOT_RUN = "The program could not be run to its end: P8 judges what an image needs to start."
-OTHER_PROFILE = (
-    "The program was compiled with another profile than the manifest's release: build with "
-    "--release and copy from target/release."
 )
 
 
@@ -327,7 +320,7 @@ def expect_truth(
         printed = workspace.run(str(now.image_id), *command).rstrip("\n")
         holds = expected in printed.splitlines()  # an entry point may say more than the program
         row = Row("prints", repr(expected), repr(printed))
-        hint = hint_for(printed, expected)
+        hint = hint_for(printed, expected, stale=STALE)
     judge(
         "The image's program is not that of the current source.",
         holds=holds,
@@ -337,19 +330,3 @@ def expect_truth(
         log=now.log,
         hint=hint,
     )
-
-
-def hint_for(printed: str, expected: str) -> str:
-    """Return where to look, by the words of a program's line that differ from what is expected."""
-    if printed.startswith(DID_NOT_RUN):
-        return NOT_RUN
-    wanted = expected.split(" ")
-    own = (line for line in printed.splitlines() if line.startswith(wanted[0]))
-    words = next(own, printed).split(" ")
-    differing = [w for n, w in enumerate(wanted) if n >= len(words) or words[n] != w]
-    kinds = {re.split(r"\W", word)[0].lower() for word in differing}
-    if len(words) == len(wanted) and kinds == {"checked"}:
-        return OTHER_PROFILE
-    if len(words) == len(wanted) and kinds <= registry.BY_NAME.keys():
-        return OTHER_CRATES
-    return STALE

@@ -134,19 +134,20 @@ def test_a_stage_upon_a_stage_is_numbered_from_its_first_instruction() -> None:
 @pytest.mark.parametrize(
     ("printed", "hint"),
     [
-        ("app answer=7 ALPHA-1.0.0 checked=true", p5.OTHER_PROFILE),
+        ("app answer=7 ALPHA-1.0.0 checked=true", compiled_crates.OTHER_PROFILE),
         ("app answer=7 ALPHA-1.1.0 checked=false", compiled_crates.OTHER_CRATES),
-        ("starting\napp answer=7 ALPHA-1.0.0 checked=true", p5.OTHER_PROFILE),
+        ("starting\napp answer=7 ALPHA-1.0.0 checked=true", compiled_crates.OTHER_PROFILE),
         ("app answer=6 ALPHA-1.0.0 checked=false", p5.STALE),
         ("app answer=6 ALPHA-1.1.0 checked=true", p5.STALE),
         ("", p5.STALE),
-        ("(the container did not start: permission denied)", p5.NOT_RUN),
+        ("(the container did not start: permission denied)", compiled_crates.NOT_RUN),
     ],
 )
 def test_a_program_of_another_source_is_told_from_other_crates_and_another_profile(
     printed: str, hint: str
 ) -> None:
-    assert p5.hint_for(printed, "app answer=7 ALPHA-1.0.0 checked=false") == hint
+    expected = "app answer=7 ALPHA-1.0.0 checked=false"
+    assert compiled_crates.hint_for(printed, expected, stale=p5.STALE) == hint
 
 
 @pytest.mark.parametrize(
