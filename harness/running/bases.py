@@ -133,7 +133,7 @@ def _expect_no_tools_of(image: str, parsed: Dockerfile, stage: int) -> None:
 
 def is_toolchain(image: str) -> bool:
     """Whether an image is one of Rust's own: whatever a stage does upon it, it holds the tools."""
-    return image.partition(":")[0].rpartition("/")[2] == "rust"
+    return re.split(r"[:@]", image.rpartition("/")[2])[0] == "rust"
 
 
 def with_registry(on: Engine, image: str, *, root: Path, say: Callable[[str], None]) -> str:

@@ -164,7 +164,7 @@ def _toolchain_late(facts: Facts) -> Found:
     """A file that changes how everything is compiled arrives after the dependencies were.
 
     A toolchain that the project names is meant for every build; a configuration that never comes
-    along may be one for the desk.
+    along may be one for the desk, and cargo-chef's recipe holds it.
     """
     if not facts.dependency_steps:
         return
@@ -177,7 +177,8 @@ def _toolchain_late(facts: Facts) -> Found:
         if explicit:
             return
     after = facts.building[facts.dependency_steps[0] :]
-    comes_later = any(
+    of_chef = any(call.verb == "chef cook" for call in compiling.compiled)
+    comes_later = not of_chef and any(
         _whole_stage(step) or any(path in sources.WHOLE for path in (*step.copied, *step.mounted))
         for step in after
     )

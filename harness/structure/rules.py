@@ -62,8 +62,15 @@ class Facts:
 
     @property
     def configured(self) -> str:
-        """Return what the project configures cargo with; nothing where no project is known."""
-        return "\n".join(map(self._text, CONFIGURATION))
+        """Return what cargo is configured with: the project's files, if it is known, and what a
+        step writes of its own.
+        """
+        written = (
+            step.instruction.value
+            for step in self.building
+            if any("cargo/config" in path for c in step.commands for path in c.written)
+        )
+        return "\n".join((*map(self._text, CONFIGURATION), *written))
 
     @property
     def takes_crates(self) -> bool:

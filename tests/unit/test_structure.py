@@ -194,6 +194,13 @@ def test_a_configuration_that_is_mounted_is_there(mounted: str, late: bool) -> N
     assert ("toolchain-after-dependencies" in {f.rule for f in found}) is late
 
 
+def test_a_recipe_of_cargo_chef_holds_the_configuration() -> None:
+    text = (DESIGNS / "chef.Dockerfile").read_text()
+    files = tree("Cargo.toml", "Cargo.lock", ".cargo/config.toml")
+    found = structure.check(dockerfile.parse(text), ignore=IGNORE, files=files)
+    assert "toolchain-after-dependencies" not in {f.rule for f in found}
+
+
 def test_a_configuration_that_never_comes_along_is_another_matter() -> None:
     text = (DESIGNS / "stubs.Dockerfile").read_text().replace("COPY .cargo .cargo\n", "")
     files = tree("Cargo.toml", "Cargo.lock", ".cargo/config.toml")
@@ -339,6 +346,14 @@ QUIET = [
     "RUN mkdir src && echo 'fn main(){}' >src/main.rs && cargo build -r\n"
     "COPY src src\nRUN touch src/main.rs && cargo build -r\n"
     "FROM debian:buster-slim\nCOPY --from=b /app/target/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /app\n"
+    "RUN rustup target add x86_64-unknown-linux-musl && mkdir .cargo \\\n"
+    " && echo '[build] target = \"x86_64-unknown-linux-musl\"' >.cargo/config.toml\n"
+    "COPY Cargo.toml Cargo.lock ./\n"
+    "RUN mkdir src && echo 'fn main(){}' >src/main.rs && cargo build -r\n"
+    "COPY src src\nRUN touch src/main.rs && cargo build -r\n"
+    "FROM scratch\nCOPY --from=b /app/target/x86_64-unknown-linux-musl/release/app /app\n"
+    "USER 1\nCMD [\"/app\"]\n",
 ]  # fmt: skip
 
 
