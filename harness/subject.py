@@ -74,8 +74,14 @@ def load(
     if not scripts.is_dir():
         raise UsageError(f"no such scripts directory: {str(scripts)!r}")
     if project is not None and not (project / "Cargo.toml").is_file():
+        below = sorted(str(file.relative_to(project)) for file in project.glob("*/Cargo.toml"))[:3]
         raise ProjectError(
-            f"{str(project)!r} is not a cargo project", context=("expected a Cargo.toml in it",)
+            f"{str(project)!r} is not a cargo project",
+            context=("expected a Cargo.toml in it", *(f"found {path}" for path in below)),
+            hint="say --project for the folder of the Cargo.toml; it has to be the context, too, "
+            "that the Dockerfile is built with"
+            if below
+            else None,
         )
     ignore = path.with_name(f"{path.name}.dockerignore")
     read = dockerfile.load(path)

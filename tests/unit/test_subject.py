@@ -107,6 +107,10 @@ def test_bad_paths_are_named(tmp_path: Path) -> None:
         subject.load(there, scripts=tmp_path / "none")
     with pytest.raises(ProjectError, match="is not a cargo project"):
         subject.load(there, scripts=tmp_path, project=tmp_path)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "Cargo.toml").write_text("[package]\n")
+    with pytest.raises(ProjectError, match=r"found app/Cargo.toml\n.*say --project for the folder"):
+        subject.load(there, scripts=tmp_path, project=tmp_path)
 
 
 def test_a_dockerfiles_own_ignore_file_is_read(tmp_path: Path) -> None:
