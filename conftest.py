@@ -319,7 +319,19 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 @pytest.fixture(scope="session")
-def bench(
+def bench(generated_bench: Bench) -> Bench:
+    """Return the bench of generated projects for what runs the scripts in them."""
+    folder = generated_bench.subject.shape.folder
+    if folder:
+        pytest.skip(
+            f"{generated_bench.subject.dockerfile.path} takes the project from {folder}/, and "
+            "scripts build one in the root of the context"
+        )
+    return generated_bench
+
+
+@pytest.fixture(scope="session")
+def generated_bench(
     engine: Engine, say: Callable[[str], None], request: pytest.FixtureRequest
 ) -> Iterator[Bench]:
     """Make this worker's engine ready for generated projects."""
@@ -341,7 +353,7 @@ def project_bench(
 ) -> Iterator[Bench]:
     """Make this worker's engine ready for the project under test, or for generated ones."""
     if subject.project is None:
-        yield request.getfixturevalue("bench")
+        yield request.getfixturevalue("generated_bench")
         return
     keep = bool(request.config.getoption("--keep"))
     with scenario.prepare(engine, subject, say=say, keep=keep) as made:

@@ -18,11 +18,12 @@ from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
 from harness.texts import run_texts
 
-_MEMBER = re.compile(r"([\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
+_MEMBER = re.compile(r"((?!\.\./)[\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
 """Programs that compile no project, whatever a RUN has mounted."""
 CRATES = "crates"
 _LIBRARIES = {CRATES, "common", "lib", "libs", "packages", "shared"}
+_FOLDER = re.compile(r"(?!\.)[\w.-]+(/[\w-][\w.-]*)*")
 _NO_MEMBERS = frozenset(
     [
         "assets",
@@ -50,6 +51,13 @@ _OF_A_PACKAGE = re.compile(
     r"|(rustc|run)\b(?![^\n;&|]*\s(-p|--package|--manifest-path)\b))"
 )
 """What cargo does with a package alone; the root of a generated workspace is none."""
+_IN_A_PACKAGE = re.compile(r"\b(touch|find)\s+([^\n;&|]*\s)?(\./)?src(/|\s)")
+_MADE = re.compile(
+    r"\bmkdir\s+([^\n;&|]*\s)?(\./)?src(/|\s|$)|\bcargo\s+(new|init)\b", re.MULTILINE
+)
+"""What is done with the source of a package in the root, which a generated workspace has not,
+unless the Dockerfile makes one itself.
+"""
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
 _ANOTHER_CRATE = b'[package]\nname = "another"\nversion = "0.1.0"\nedition = "2021"\n'
 _CONTENTS = {
@@ -69,7 +77,8 @@ class Shape:
     `package` is one with its source in the root's `src`, `workspace` one of `crates/*`. `members`
     are the directories of a workspace whose manifests it lists one by one, `programs` those of them
     that it makes a main.rs for. `strips` says that the manifest has the program stripped, which the
-    Dockerfile then need not do.
+    Dockerfile then need not do. `folder` is where in the context the project lies, empty for its
+    root.
     """
 
     package: bool = True
@@ -80,6 +89,7 @@ class Shape:
     members: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     strips: bool = False
+    folder: str = ""
 
     def program_member(self, binary: str) -> str:
         """Return the directory of the listed member that holds `binary`; empty if none is listed.
@@ -98,15 +108,18 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
     `ignore` is the Dockerfile's own ignore file, which may keep all but some paths away.
     """
     made = _shape(parsed, binary)
+    folder, said = project_folder(parsed), run_texts(parsed)
 
     def sent(*paths: str) -> bool:
-        return not any(ignore.excludes(path) for path in paths)
+        return not any(ignore.excludes(posixpath.join(folder, path)) for path in paths)
 
     return replace(
         made,
+        folder=folder,
         package=made.package and (sent("src/main.rs") or not made.workspace),
         workspace=made.workspace
-        and not _OF_A_PACKAGE.search(run_texts(parsed))
+        and not _OF_A_PACKAGE.search(said)
+        and not (_IN_A_PACKAGE.search(said) and not _MADE.search(said))
         and sent("crates/a/Cargo.toml", "crates/a/src/lib.rs"),
         vendored=made.vendored and sent("vendor/a/src/lib.rs", ".cargo/config.toml"),
         build_script=made.build_script and sent("build.rs"),
@@ -213,14 +226,38 @@ def listed_members(parsed: Dockerfile) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, *beside]))
 
 
-def project_elsewhere(parsed: Dockerfile) -> str | None:
-    """Return what is taken from the context where that cannot be a project in its root.
+def project_folder(parsed: Dockerfile) -> str:
+    """Return the folder of the context that holds the project, where it is not the root.
 
-    None where an instruction may take the root's Cargo.toml, by name or with others.
+    That is the one whose manifest is named, or the only one that is taken whole and compiled.
+    Empty for the root, and where no folder can be told.
     """
-    sources = list(_context_sources(parsed))
-    taken = (_is_whole(s) or re.fullmatch(r"(\*\*/)?[C*?\[]\S*|\S*\$\S*", s) for s in sources)
-    return None if any(taken) else next(iter(sources), None)
+    sources = [posixpath.normpath(source) for source in _taken_from_context(parsed)]
+    if _takes_root(sources):
+        return ""
+    manifests = [posixpath.dirname(s) for s in sources if re.fullmatch(r"\S+/Cargo\.\S+", s)]
+    if manifests:
+        common = posixpath.commonpath(manifests)
+        return common if common in manifests and _FOLDER.fullmatch(common) else ""
+    whole = {s for s in sources if _FOLDER.fullmatch(s)} if len(set(sources)) == 1 else set()
+    return next(iter(whole - _NO_MEMBERS), "")
+
+
+def project_elsewhere(parsed: Dockerfile) -> str | None:
+    """Return what is taken from the context where that can be no project that is generated.
+
+    None where an instruction may take a Cargo.toml, by name or with others.
+    """
+    sources = list(_taken_from_context(parsed))
+    if _takes_root(sources) or project_folder(parsed):
+        return None
+    return next(iter(sources), None)
+
+
+def _takes_root(sources: Iterable[str]) -> bool:
+    """Whether one of these paths may take the Cargo.toml of the context's root."""
+    pattern = re.compile(r"(\*\*/)?[C*?\[]\S*|\S*\$\S*")
+    return any(_is_whole(source) or pattern.fullmatch(source) for source in sources)
 
 
 def _is_whole(source: str) -> bool:
@@ -228,18 +265,19 @@ def _is_whole(source: str) -> bool:
 
 
 def required(parsed: Dockerfile) -> Tree:
-    """Return a file for each path of the context that an instruction names, and so must find.
+    """Return a file for each path of the context that an instruction names, and so must find, by
+    its path from the context's root.
 
     What cargo or every generated project has is left out. A name without an extension is taken for
     a directory.
     """
     found: dict[str, File] = {}
-    members = listed_members(parsed)
+    members, root = listed_members(parsed), project_folder(parsed)
     for source in _context_sources(parsed):
-        path = posixpath.normpath(f"/{source}").lstrip("/")
+        path = posixpath.normpath(source) if root else _cleaned(source) or "."
         if _PATTERN_IN_CARGO.match(path):  # the folder that it is matched in has to be there
             path = _CARGO_CONFIGURATION
-        elif not path or path in _ALWAYS or re.search(r"[*?\[$]|://", source) or "<<" in source:
+        elif path in {".", *_ALWAYS} or re.search(r"[*?\[$]|://", source) or "<<" in source:
             continue
         folder, _, name = path.rpartition("/")
         if name == "Cargo.toml":
@@ -254,7 +292,12 @@ def required(parsed: Dockerfile) -> Tree:
             found[f"{path}/.keep"] = File(b"")
         else:
             found[path] = File(b"fn main() {}\n" if name.endswith(".rs") else b"")
-    return found
+    return {_cleaned(f"{root}/{path}"): file for path, file in found.items()}
+
+
+def _cleaned(path: str) -> str:
+    """Return a path of the context as the engine takes it: nothing leads out of there."""
+    return posixpath.normpath(f"/{path}").lstrip("/")
 
 
 def _context_sources(
@@ -264,7 +307,28 @@ def _context_sources(
     used: bool = False,
     of: Collection[int] | None = None,
 ) -> Iterator[str]:
-    """Yield what instructions take from the build context, those after line `until` left out.
+    """Yield what `_taken_from_context` does, by its path from where the project lies."""
+    folder = project_folder(parsed)
+    for source in _taken_from_context(parsed, until=until, used=used, of=of):
+        inside = source.rstrip("/") == folder or source.startswith(f"{folder}/")
+        if not folder:
+            yield source
+        elif inside:
+            yield source[len(folder) :].lstrip("/") or "."
+        else:
+            yield posixpath.join(*[".."] * len(folder.split("/")), source)
+
+
+def _taken_from_context(
+    parsed: Dockerfile,
+    *,
+    until: int | None = None,
+    used: bool = False,
+    of: Collection[int] | None = None,
+) -> Iterator[str]:
+    """Yield what instructions take from the build context, by its path from there.
+
+    What is after line `until` is left out.
 
     With `used`, what is mounted only to be looked into is left out too; with `of`, what
     instructions on other lines take.

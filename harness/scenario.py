@@ -38,6 +38,7 @@ from harness.running import bases, builder, images, programs, sweep
 from harness.subject import Subject
 
 RUN_SECONDS = 60
+DOCKERIGNORE = ".dockerignore"
 EPOCH = "SOURCE_DATE_EPOCH"
 """A moment that engines and tools read too: seconds since 1970 (reproducible-builds.org)."""
 CACHE_ARGUMENT = "CACHE_ID"
@@ -126,6 +127,7 @@ class Workspace:
     ) -> None:
         self.bench = bench
         self.context = folder
+        self._project = folder / (bench.subject.shape.folder if not bench.subject.project else "")
         self.dockerfile = home / "dockerfile" / Path(bench.subject.dockerfile.path).name
         self.options = options
         self.observations: list[BuildObservation] = []
@@ -137,13 +139,15 @@ class Workspace:
 
     def start(self, tree: Tree) -> None:
         """Write Dockerfile and project; the sources are old, as in a checkout of last month."""
-        self.context.mkdir(parents=True)
+        self._project.mkdir(parents=True)
         self.dockerfile.parent.mkdir()
         self.dockerfile.write_text(self.bench.text)
         if self.bench.subject.ignore is not None:
             beside = self.dockerfile.with_name(f"{self.dockerfile.name}.dockerignore")
             beside.write_text(self.bench.subject.ignore)
-        trees.write(self.context, self._own(tree), modified=self._long_ago)
+        trees.write(self._project, self._own(tree), modified=self._long_ago)
+        if self._project != self.context:
+            self._ignore_below()
         self._complete()
 
     def edit(self, edit: Edit, *, old: bool = False) -> None:
@@ -152,7 +156,7 @@ class Workspace:
         """
         self._long_ago += trees.NANOSECONDS
         mine = replace(edit, changes=self._own(edit.changes))
-        trees.apply(self.context, mine, modified=self._long_ago if old else None)
+        trees.apply(self._project, mine, modified=self._long_ago if old else None)
         self._complete()
 
     def build(
@@ -284,6 +288,14 @@ class Workspace:
         finally:
             made.remove(force=True)
 
+    def _ignore_below(self) -> None:
+        """Have the ignore file of a project that lies in a folder of the context hold there."""
+        file = self._project / DOCKERIGNORE
+        if file.is_file():
+            lines = (f"**/{line}\n" for line in file.read_text().splitlines())
+            (self.context / DOCKERIGNORE).write_text("".join(lines))
+            file.unlink()
+
     def _complete(self) -> None:
         """Add what the Dockerfile needs of any project and this one has not."""
         for path, entry in self.bench.subject.required.items():
@@ -363,7 +375,7 @@ def expect_projects_to_fit(under_test: Subject) -> None:
     taken, vendoring = fitting.project_elsewhere(parsed), outside.vendoring(parsed)
     found: tuple[str, ...] = ()
     if taken is not None:
-        expected = "expected an instruction that takes the Cargo.toml of the context's root"
+        expected = "expected an instruction that takes the Cargo.toml of one folder of the context"
         found = (expected, f"found one that takes {taken!r}")
     elif vendoring is not None:
         found = (

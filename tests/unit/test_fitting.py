@@ -168,10 +168,48 @@ def test_an_ignore_file_that_lets_little_through_leaves_little_to_draw() -> None
 
 
 @pytest.mark.parametrize(
+    ("copies", "folder"),
+    [
+        ("COPY lambda/Cargo.toml lambda/Cargo.lock ./\nCOPY lambda/src src", "lambda"),
+        ("COPY a/b/Cargo.* ./\nCOPY a/b/x/Cargo.toml x/\nCOPY nginx.conf /", "a/b"),
+        ("COPY service/ .", "service"),
+        ("RUN --mount=type=bind,source=service,target=/src cargo build", "service"),
+        ("COPY a/Cargo.toml a/\nCOPY b/Cargo.toml b/", ""),
+        ("COPY crates/*/Cargo.toml ./", ""),
+        ("COPY src src", ""),
+        ("COPY service other ./", ""),
+        ("COPY . .\nCOPY lambda/Cargo.toml x/", ""),
+        ("COPY crates/a/Cargo.toml a/\nCOPY Cargo.toml ./", ""),
+    ],
+)
+def test_a_project_may_lie_in_a_folder_of_the_context(copies: str, folder: str) -> None:
+    parsed = dockerfile.parse(f"FROM rust\n{copies}\n")
+    assert fitting.project_folder(parsed) == folder
+    assert subject.describe(parsed, scripts=ROOT).shape.folder == folder
+
+
+def test_of_a_folder_what_is_taken_is_told_from_there() -> None:
+    text = (
+        "FROM rust\nCOPY api/Cargo.toml api/Cargo.lock ./\nCOPY api/.cargo .cargo\n"
+        "RUN cargo build\nCOPY api/src src\nCOPY api/build.rs ../etc/motd.txt ./\n"
+        "COPY conf/ /conf\n"
+    )
+    made = subject.describe(dockerfile.parse(text), scripts=ROOT)
+    assert made.shape == Shape(workspace=False, vendored=False, toolchain=False, folder="api")
+    assert set(made.required) == {
+        "api/.cargo/config.toml",
+        "api/build.rs",
+        "etc/motd.txt",
+        "conf/.keep",
+    }
+
+
+@pytest.mark.parametrize(
     ("copies", "elsewhere"),
     [
-        ("COPY lambda/Cargo.toml lambda/Cargo.lock ./\nCOPY lambda/src src", "lambda/Cargo.toml"),
-        ("COPY service .", "service"),
+        ("COPY lambda/Cargo.toml lambda/Cargo.lock ./\nCOPY lambda/src src", None),
+        ("COPY a/Cargo.toml a/\nCOPY b/Cargo.toml b/", "a/Cargo.toml"),
+        ("COPY src src", "src"),
         ("COPY . .", None),
         ("COPY ./Cargo.* ./", None),
         ("COPY /Cargo.toml /Cargo.lock /src ./", None),
@@ -183,7 +221,7 @@ def test_an_ignore_file_that_lets_little_through_leaves_little_to_draw() -> None
         ("RUN git clone https://x.invalid/y && cargo build", None),
     ],
 )
-def test_a_project_in_a_folder_of_the_context_is_none_that_is_generated(
+def test_no_project_is_generated_where_no_folder_for_it_can_be_told(
     copies: str, elsewhere: str | None
 ) -> None:
     assert fitting.project_elsewhere(dockerfile.parse(f"FROM rust\n{copies}\n")) == elsewhere
@@ -202,6 +240,21 @@ def test_a_project_in_a_folder_of_the_context_is_none_that_is_generated(
 )
 def test_what_cargo_does_with_a_package_alone_gets_packages(words: str, any_shape: bool) -> None:
     text = f"FROM rust\nCOPY . .\nRUN cargo {words}\n"
+    assert fitting.shape(dockerfile.parse(text)) == Shape(workspace=any_shape)
+
+
+@pytest.mark.parametrize(
+    ("command", "any_shape"),
+    [
+        ("touch src/main.rs && cargo build", False),
+        ("find ./src -name '*.rs' -exec touch {} + && cargo build", False),
+        ("find . -name '*.rs' -exec touch {} + && cargo build", True),
+        ("touch crates/app/src/main.rs && cargo build", True),
+        ("mkdir -p src && touch src/lib.rs && cargo build", True),
+    ],
+)
+def test_a_source_in_the_root_that_is_touched_is_a_packages(command: str, any_shape: bool) -> None:
+    text = f"FROM rust\nCOPY . .\nRUN {command}\n"
     assert fitting.shape(dockerfile.parse(text)) == Shape(workspace=any_shape)
 
 

@@ -84,6 +84,17 @@ def test_a_project_that_does_not_build_is_told_apart_from_a_property_that_fails(
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+def test_what_judges_the_scripts_is_skipped_where_the_project_lies_in_a_folder(
+    engine: Engine,
+) -> None:
+    path = ROOT / "fixtures" / "dockerfiles" / "good" / "project-in-a-folder.Dockerfile"
+    chosen = ("-k", "by_the_scripts", "-rs", "-n0", "--engine", engine.url)
+    done = pytest_run("--dockerfile", str(path), *chosen)
+    assert done.status == 0, done.out
+    assert "takes the project from services/api/, and scripts build one in the root" in done.out
+    assert "1 skipped" in done.out
+
+
 P8 = "properties/test_p8_image_minimality.py"
 INSTALLS = "RUN apt-get update && apt-get install -y --no-install-recommends hello\n"
 PLAIN = """\
