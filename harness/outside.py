@@ -106,3 +106,12 @@ def images(parsed: Dockerfile, target: str | None = None) -> dict[str, int]:
             if name is not None and name.lower() != "scratch" and parsed.stage(name) is None:
                 found.setdefault(name, instruction.line)
     return found
+
+
+def only_mounted(parsed: Dockerfile, image: str) -> bool:
+    """Whether files of an image are mounted by RUN, and none is copied."""
+    return all(
+        instruction.flag("from") != image
+        for stage in parsed.stages
+        for instruction in stage.instructions
+    )

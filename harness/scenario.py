@@ -343,14 +343,16 @@ def prepare(
     root = sweep.folder_of(run_id)
     root.mkdir(mode=0o700)
     try:
+        mounted = bases.taken(on, under_test, root=root, say=say)
         chosen = bases.resolve(on, under_test, root=root, say=say)
-        text = subject.with_bases(under_test.dockerfile, chosen)
+        text = subject.with_bases(under_test.dockerfile, chosen, mounted)
         syntax = under_test.dockerfile.syntax
         if syntax is not None and not bases.loads_frontend(on, syntax, root=root):
             say(f"the frontend {syntax} cannot be had; the engine's own reads the Dockerfile")
             text = subject.without_frontend(text)
         named = subject.bases(under_test.dockerfile, under_test.options.build_args)
-        known = {named[index]: images.facts(on, image) for index, image in chosen.items()}
+        there = {**{named[index]: image for index, image in chosen.items()}, **mounted}
+        known = {name: images.facts(on, image) for name, image in there.items()}
         if under_test.options.network is None:
             options = bases.with_network(
                 on, under_test, image=next(iter(chosen.values())), root=root

@@ -210,13 +210,21 @@ def compiles(parsed: Dockerfile, index: int) -> bool:
     return any(compiles(parsed, each) for each in upon)
 
 
-def with_bases(parsed: Dockerfile, images: Mapping[int, str]) -> str:
-    """Return the Dockerfile's text with the images of some stages replaced, line for line."""
+def with_bases(
+    parsed: Dockerfile, images: Mapping[int, str], mounted: Mapping[str, str] = naming.NOTHING_GIVEN
+) -> str:
+    """Return the Dockerfile's text with the images of some stages replaced, line for line, and
+    those by name that files are `mounted` from.
+    """
     lines = parsed.text.splitlines(keepends=True)
     for index, image in images.items():
         stage = parsed.stages[index]
         at = stage.line - 1
         lines[at] = lines[at].replace(stage.base, image, 1)
+    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
+    for name, image in mounted.items():
+        for at in (n - 1 for i in running for n in range(i.line, i.end_line + 1)):
+            lines[at] = re.sub(rf"(?<=\bfrom=){re.escape(name)}(?=[,\s])", image, lines[at])
     return "".join(lines)
 
 

@@ -86,8 +86,6 @@ def resolve(
     stand in for.
     """
     parsed, arguments = under_test.dockerfile, under_test.options.build_args
-    for image, line in outside.images(parsed, under_test.options.target).items():
-        _expect_there(on, image, where=f"{parsed.path}:{line}", say=say)
     named = subject.bases(parsed, arguments)
     compiling = {image for index, image in named.items() if subject.compiles(parsed, index)}
     chosen: dict[int, str] = {}
@@ -103,6 +101,27 @@ def resolve(
             image = with_registry(on, image, root=root, say=say)
         chosen[index] = image
     return chosen
+
+
+def taken(
+    on: Engine, under_test: Subject, *, root: Path, say: Callable[[str], None]
+) -> dict[str, str]:
+    """See to it that the engine has the images that files are taken from; return those in whose
+    place others are taken.
+
+    That is what mounts the cargo home of an image of Rust's, as a cache that begins with it. Raises
+    EnvironmentLacksError for one that nothing can stand in for.
+    """
+    parsed = under_test.dockerfile
+    replaced: dict[str, str] = {}
+    for image, line in outside.images(parsed, under_test.options.target).items():
+        if is_toolchain(image) and outside.only_mounted(parsed, image):
+            there = _available(on, image, stand_in=STAND_INS[0], say=say)
+            if there != image:
+                replaced[image] = dressed(on, there, image, root=root)
+        else:
+            _expect_there(on, image, where=f"{parsed.path}:{line}", say=say)
+    return replaced
 
 
 def _expect_there(on: Engine, image: str, *, where: str, say: Callable[[str], None]) -> None:

@@ -43,6 +43,8 @@ def test_what_has_to_come_with_an_image_is_named_with_its_line() -> None:
     )
     assert outside.images(dockerfile.parse(taken)) == {"r.invalid/i:1": 5, "tools": 6}
     assert outside.images(dockerfile.parse(taken), "one") == {}
+    assert outside.only_mounted(dockerfile.parse(taken), "tools")
+    assert not outside.only_mounted(dockerfile.parse(taken), "r.invalid/i:1")
 
 
 @pytest.mark.parametrize(

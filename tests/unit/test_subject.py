@@ -91,6 +91,12 @@ def test_images_are_replaced_line_for_line() -> None:
     assert subject.with_bases(parsed, {0: "x:1", 2: "y:2"}) == (
         "ARG I=a\nFROM x:1 AS base\nFROM base\nFROM y:2\n"
     )
+    text = (
+        "FROM a\nRUN --mount=type=cache,target=/c,from=rust:1,source=/c \\\n"
+        "    --mount=type=bind,target=/d,from=rust:1 echo from=rust:1.2\n"
+    )
+    replaced = text.replace("from=rust:1,", "from=z:3,").replace("from=rust:1 ", "from=z:3 ")
+    assert subject.with_bases(dockerfile.parse(text), {}, {"rust:1": "z:3"}) == replaced
 
 
 def test_a_stage_compiles_when_one_built_upon_it_does() -> None:
