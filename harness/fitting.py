@@ -51,7 +51,7 @@ _OF_A_PACKAGE = re.compile(
     r"|(rustc|run)\b(?![^\n;&|]*\s(-p|--package|--manifest-path)\b))"
 )
 """What cargo does with a package alone; the root of a generated workspace is none."""
-_IN_A_PACKAGE = re.compile(r"\b(touch|find)\s+([^\n;&|]*\s)?(\./)?src(/|\s)")
+_IN_A_PACKAGE = re.compile(r"\b(cat|cp|find|ls|mv|sed|touch)\s+([^\n;&|]*\s)?(\./)?src(/|\s)")
 _MADE = re.compile(
     r"\bmkdir\s+([^\n;&|]*\s)?(\./)?src(/|\s|$)|\bcargo\s+(new|init)\b", re.MULTILINE
 )

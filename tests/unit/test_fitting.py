@@ -248,6 +248,7 @@ def test_what_cargo_does_with_a_package_alone_gets_packages(words: str, any_shap
     [
         ("touch src/main.rs && cargo build", False),
         ("find ./src -name '*.rs' -exec touch {} + && cargo build", False),
+        ("cp -r src /copy && cargo build", False),
         ("find . -name '*.rs' -exec touch {} + && cargo build", True),
         ("touch crates/app/src/main.rs && cargo build", True),
         ("mkdir -p src && touch src/lib.rs && cargo build", True),
