@@ -229,18 +229,20 @@ def listed_members(parsed: Dockerfile) -> tuple[str, ...]:
 def project_folder(parsed: Dockerfile) -> str:
     """Return the folder of the context that holds the project, where it is not the root.
 
-    That is the one whose manifest is named, or the only one that is taken whole and compiled.
+    That is the one whose manifest is named, or the only one that is taken whole and may hold one.
     Empty for the root, and where no folder can be told.
     """
-    sources = [posixpath.normpath(source) for source in _taken_from_context(parsed)]
+    taken = (s for s in _taken_from_context(parsed) if "://" not in s and "<<" not in s)
+    sources = [posixpath.normpath(source) for source in taken]
     if _takes_root(sources):
         return ""
     manifests = [posixpath.dirname(s) for s in sources if re.fullmatch(r"\S+/Cargo\.\S+", s)]
     if manifests:
         common = posixpath.commonpath(manifests)
         return common if common in manifests and _FOLDER.fullmatch(common) else ""
-    whole = {s for s in sources if _FOLDER.fullmatch(s)} if len(set(sources)) == 1 else set()
-    return next(iter(whole - _NO_MEMBERS), "")
+    whole = {s for s in sources if _FOLDER.fullmatch(s) and "." not in posixpath.basename(s)}
+    whole -= _NO_MEMBERS
+    return whole.pop() if len(whole) == 1 else ""
 
 
 def project_elsewhere(parsed: Dockerfile) -> str | None:

@@ -119,7 +119,7 @@ def _placed(chain: list[Stage], word: str) -> str | None:
     steps = [instruction for stage in chain for instruction in stage.instructions]
     there = (path for _, path in placed(steps))
     name = posixpath.basename(word)
-    return next((path for path in there if posixpath.basename(path) == name), None)
+    return next((path for path in there if name and posixpath.basename(path) == name), None)
 
 
 def _name(stage: Stage) -> str:

@@ -173,6 +173,7 @@ def test_an_ignore_file_that_lets_little_through_leaves_little_to_draw() -> None
         ("COPY lambda/Cargo.toml lambda/Cargo.lock ./\nCOPY lambda/src src", "lambda"),
         ("COPY a/b/Cargo.* ./\nCOPY a/b/x/Cargo.toml x/\nCOPY nginx.conf /", "a/b"),
         ("COPY service/ .", "service"),
+        ("ADD https://x.invalid/a.pem /\nCOPY config nginx.conf /etc/\nCOPY service .", "service"),
         ("RUN --mount=type=bind,source=service,target=/src cargo build", "service"),
         ("COPY a/Cargo.toml a/\nCOPY b/Cargo.toml b/", ""),
         ("COPY crates/*/Cargo.toml ./", ""),
