@@ -116,7 +116,9 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
     return replace(
         made,
         folder=folder,
-        package=made.package and (sent("src/main.rs") or not made.workspace),
+        package=made.package
+        and (sent("src/main.rs") or not made.workspace)
+        and not _takes_crates_alone(parsed),
         workspace=made.workspace
         and not _OF_A_PACKAGE.search(said)
         and not (_IN_A_PACKAGE.search(said) and not _MADE.search(said))
@@ -164,6 +166,18 @@ def _shape(parsed: Dockerfile, binary: str) -> Shape:
         members=members,
         programs=tuple(place for place in members if f"{place}/src/main.rs" in making),
     )
+
+
+def _takes_crates_alone(parsed: Dockerfile) -> bool:
+    """Whether what leads to the build takes crates by name, and no source of the root.
+
+    Another stage may take all of the context, to pick the manifests of it.
+    """
+    leading = {Role.BASE, Role.DEPENDENCIES, Role.BUILD}
+    lines = [line for line, role in roles.infer(parsed).lines.items() if role in leading]
+    along = list(_context_sources(parsed, of=lines))
+    takes_root = any(_is_whole(s) or re.match(r"src(/|$)|\*|\$", s) for s in along)
+    return CRATES in {s.rstrip("/") for s in along} and not takes_root
 
 
 def _calling_cargo(parsed: Dockerfile, verb: str) -> Iterator[int]:

@@ -7,13 +7,15 @@ that a report can say which part of the promise is broken and a test can ask for
 from __future__ import annotations
 
 import fnmatch
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.judging import elf
 from harness.judging.elf import Elf
 from harness.judging.image import Entry, Image, resolve
+from harness.structure import shell
 from harness.structure.image import starts_shell
 from harness.structure.safety import SECRET_NAME
 
@@ -179,11 +181,14 @@ RULES = {
 
 def judge(image: Image, expectation: Expectation) -> list[Finding]:
     """Return what is wrong with an image, most telling first; an empty list is a pass."""
-    started = _started(image)
+    started, init = _started(image), _init(image)
+    if init is not None:
+        expectation = replace(expectation, allowed=(*expectation.allowed, init))
     programs = {
         path: facts
         for path in image.added()
         if path in image.contents
+        and path != init
         and (facts := elf.read(image.contents[path])) is not None
         and (path == started or (facts.interpreter is not None and not _LIBRARY.search(path)))
     }
@@ -208,9 +213,19 @@ def _the_program(image: Image, programs: Mapping[str, Elf]) -> str | None:
 
 
 def _started(image: Image) -> str | None:
-    """Return the file that the image starts, links followed; None where it names none by path."""
+    """Return the program that the image comes to, links followed; None where it names none by
+    path.
+    """
+    program = shell.started(image.entrypoint or image.command)
+    return resolve(image.files(), program) if program else None
+
+
+def _init(image: Image) -> str | None:
+    """Return the file that the image starts as process 1 to start the program; None for none."""
     words = image.entrypoint or image.command
-    return resolve(image.files(), words[0]) if words else None
+    if not words or not shell.INIT.fullmatch(posixpath.basename(words[0])):
+        return None
+    return resolve(image.files(), words[0])
 
 
 def _program(
@@ -303,8 +318,9 @@ def _same_file(image: Image, path: str, binary: str | None) -> bool:
 
 def _weight(image: Image, binary: str | None, expectation: Expectation) -> Iterator[Finding]:
     wasted = image.wasted()
+    excused = {path for path in wasted if _may_be_replaced(path, image, expectation)}
     for path, size in sorted(wasted.items()):
-        if RECORDS.match(path):
+        if path in excused:
             continue
         yield Finding("wasted", f"{size} bytes that a later layer hides or replaces", path)
     entries: dict[str, Entry] = image.added()
@@ -317,12 +333,20 @@ def _weight(image: Image, binary: str | None, expectation: Expectation) -> Itera
         for path, entry in beside.items()
         if _is_accounted(path) or _is_declared(path, expectation)
     )
-    needs += sum(size for path, size in wasted.items() if RECORDS.match(path))
+    needs += sum(wasted[path] for path in excused)
     size = entries[binary].size
     if total - needs > SIZE_RATIO * size:
         yield Finding(
             "size", f"the layers weigh {total} bytes beyond the base, the binary {size}", binary
         )
+
+
+def _may_be_replaced(path: str, image: Image, expectation: Expectation) -> bool:
+    """Whether bytes in vain are nobody's fault: a package manager's records, or what a program
+    needs and only a stand-in for the base has already.
+    """
+    stood_in_for = not expectation.base_is_real and path in image.base
+    return RECORDS.match(path) is not None or (stood_in_for and _is_accounted(path))
 
 
 def _configuration(image: Image) -> Iterator[Finding]:

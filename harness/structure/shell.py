@@ -7,6 +7,7 @@ that take their program by argument) the commands are simply not found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -16,7 +17,8 @@ from harness.model import Instruction
 from harness.structure.status import NOTHING_MET, SEPARATORS, Fate, Token, fate
 
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh"})
-_INITS: Final = frozenset({"tini", "dumb-init", "catatonit", "docker-init"})
+INIT: Final = re.compile(r"tini(-static)?(-\w+)?|dumb-init|catatonit|docker-init")
+"""Programs that start another one and look after it as process 1."""
 _OPERATORS: Final = ("&&", "||", "|&", ";;", ">>", "<<", "|", ";", "&", "(", ")", ">", "<", "\n")
 _OPERATOR_STARTS: Final = frozenset(operator[0] for operator in _OPERATORS)
 _SKIPPED: Final = frozenset({"then", "do", "else", "{", "}", "fi", "done", "exec", "time", "sudo"})
@@ -177,7 +179,7 @@ def started(words: Sequence[str]) -> str:
     """
     said = [command.words for command in _unwrap(Command(tuple(words))) if command.words]
     rest = list(said[-1]) if said else []
-    if rest and PurePosixPath(rest[0]).name in _INITS:
+    if rest and INIT.fullmatch(PurePosixPath(rest[0]).name):
         rest = rest[rest.index("--") :] if "--" in rest else rest
         rest = [word for word in rest[1:] if not word.startswith("-")]
     return rest[0] if rest else ""

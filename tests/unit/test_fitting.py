@@ -299,6 +299,20 @@ def test_a_dockerfile_that_takes_crates_and_no_source_of_the_root_gets_workspace
     assert "crates/app/src/main.rs" in render(plain).tree
 
 
+def test_where_the_build_takes_crates_alone_a_planner_may_read_all() -> None:
+    text = (
+        "FROM rust AS plan\nCOPY . .\n"
+        "RUN find . -name Cargo.toml -exec cp --parents {} /plan \\;\n"
+        "FROM rust AS build\nCOPY --from=plan /plan .\nRUN make-stand-ins && cargo build --release\n"
+        "COPY Cargo.toml Cargo.lock ./\nCOPY crates crates\nRUN cargo build --release\n"
+        "FROM debian\nCOPY --from=build /target/release/app /app\n"
+    )
+    made = fitting.shape(dockerfile.parse(text))
+    assert (made.package, made.workspace) == (False, True)
+    both = fitting.shape(dockerfile.parse(text.replace("crates crates", "crates src ./")))
+    assert both.package
+
+
 def test_a_workspace_lies_in_the_folders_that_are_copied() -> None:
     made = fitting.shape(dockerfile.parse(TWO_SERVICES), binary="api")
     assert (made.package, made.workspace) == (False, True)

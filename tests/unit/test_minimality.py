@@ -173,6 +173,28 @@ def test_a_shell_that_becomes_the_program_is_no_shell_form() -> None:
     assert rules(replace(GOOD, entrypoint=("/usr/bin/sh", "-c", f"exec {BINARY}"))) == set()
 
 
+def test_what_starts_the_program_as_process_1_is_needed() -> None:
+    init = "/sbin/tini-static"
+    image = replace(
+        GOOD,
+        layers=(*GOOD.layers, (file(init, size=50_000),)),
+        contents={**GOOD.contents, init: Path(sys.executable).resolve().read_bytes()},
+        entrypoint=(init, "--", BINARY),
+    )
+    assert rules(image) == set()
+    assert "unaccounted" in rules(replace(image, entrypoint=(BINARY,)))
+
+
+def test_what_a_stand_in_has_already_may_be_copied() -> None:
+    bundle = file("/etc/ssl/certs/ca-certificates.crt", size=200_000)
+    image = replace(GOOD, base={**BASE, bundle.path: bundle}, layers=(*GOOD.layers, (bundle,)))
+    assert rules(image) == {"wasted", "size"}
+    stood_in_for = replace(EXPECTED, base_is_real=False)
+    assert rules(image, stood_in_for) == set()
+    shell = file("/usr/bin/sh")
+    assert "wasted" in rules(replace(image, layers=(*GOOD.layers, (shell,))), stood_in_for)
+
+
 def test_of_which_version_a_stand_ins_library_is_says_nothing() -> None:
     program = Path(sys.executable).resolve().read_bytes()
     facts = elf.read(program)
