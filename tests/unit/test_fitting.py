@@ -303,7 +303,7 @@ def test_where_the_build_takes_crates_alone_a_planner_may_read_all() -> None:
     text = (
         "FROM rust AS plan\nCOPY . .\n"
         "RUN find . -name Cargo.toml -exec cp --parents {} /plan \\;\n"
-        "FROM rust AS build\nCOPY --from=plan /plan .\nRUN make-stand-ins && cargo build --release\n"
+        "FROM rust AS build\nCOPY --from=plan /plan .\nRUN make-stubs && cargo build --release\n"
         "COPY Cargo.toml Cargo.lock ./\nCOPY crates crates\nRUN cargo build --release\n"
         "FROM debian\nCOPY --from=build /target/release/app /app\n"
     )
