@@ -104,8 +104,13 @@ def _unneeded_before_dependencies(facts: Facts) -> Found:
 
 
 def _tools_after_manifests(facts: Facts) -> Found:
-    """Tools are installed by a step of the build that an edit of the project runs again."""
-    needed = facts.graph.reached_from(facts.main) if facts.main is not None else ()
+    """Tools are installed by a step that an edit of the project runs again, in the build or in a
+    stage that the image takes files from.
+    """
+    needed = set(facts.graph.reached_from(facts.main)) if facts.main is not None else set()
+    if facts.runtime is not None and needed:
+        shipped = set(facts.graph.chain(facts.runtime))
+        needed |= set(facts.graph.reached_from(facts.runtime)) - shipped
     for stage in sorted(needed):
         along = facts.graph.steps_along(stage)
         for number, step in enumerate(along):
