@@ -105,18 +105,23 @@ def _unneeded_before_dependencies(facts: Facts) -> Found:
 
 def _tools_after_manifests(facts: Facts) -> Found:
     """Tools are installed by a step that an edit of the project runs again, in the build or in a
-    stage that the image takes files from.
+    stage with the source that the image takes files from.
     """
     needed = set(facts.graph.reached_from(facts.main)) if facts.main is not None else set()
+    beside: set[int] = set()
     if facts.runtime is not None and needed:
         shipped = set(facts.graph.chain(facts.runtime))
-        needed |= set(facts.graph.reached_from(facts.runtime)) - shipped
-    for stage in sorted(needed):
+        beside = set(facts.graph.reached_from(facts.runtime)) - shipped - needed
+    for stage in sorted(needed | beside):
         along = facts.graph.steps_along(stage)
         for number, step in enumerate(along):
             before = along[:number]
-            mounts = step.brings_source or any(map(_PROJECT.search, step.mounted))
-            if step.stage != stage or not (mounts or any(map(_brings_project, before))):
+            if stage in beside:
+                again = any(s.brings_source for s in along[: number + 1])
+            else:
+                mounts = step.brings_source or any(map(_PROJECT.search, step.mounted))
+                again = mounts or any(map(_brings_project, before))
+            if step.stage != stage or not again:
                 continue
             copied = [*step.mounted, *(path for s in before for path in s.copied)]
             has_toolchain = any("rust-toolchain" in p or p in sources.WHOLE for p in copied)
