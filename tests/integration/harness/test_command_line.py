@@ -143,7 +143,7 @@ def pytest_p8(path: Path, test: str = "") -> process.Completed:
             "has no `cargo chef`",
         ),
         (
-            ("COPY Cargo.toml Cargo.lock ./\n", "COPY lambda/Cargo.toml lambda/Cargo.lock ./\n"),
+            ("COPY Cargo.toml Cargo.lock ./\n", "COPY lambda/Cargo.toml other/Cargo.lock ./\n"),
             "",
             "no generated project fits",
         ),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import scenario, subject
+from harness import dockerfile, fitting, scenario, subject
 from harness.engine import Engine
 from harness.generated import edits
 from harness.generated.projects import Blueprint, Dependency, Member, render
@@ -45,7 +45,11 @@ from tests.integration.harness import regressions
 from tests.integration.harness.regressions import Regression
 
 BROKEN = regressions.of_scripts()
-GOOD = sorted((regressions.ROOT / "fixtures/dockerfiles/good").glob("*.Dockerfile"))
+GOOD = [
+    path
+    for path in sorted((regressions.ROOT / "fixtures/dockerfiles/good").glob("*.Dockerfile"))
+    if not fitting.project_folder(dockerfile.load(path))  # scripts build one in the root
+]
 PLAIN = regressions.ROOT / "fixtures" / "scripts" / "plain"
 AT_ONCE, APART = "two dev builds at once", "two checkouts"
 NO_CONTAINER, INTERRUPTED = "no container can be had", "a build is interrupted"
