@@ -16,6 +16,7 @@ from typing import IO
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
+EVERY_FILE = ("",)
 CONTENT_BYTES = 256 * 1024 * 1024
 PERMISSIONS = 0o7777
 """What of a mode tells no kind: of that some archives say nothing."""
@@ -43,7 +44,8 @@ class Image:
     """An image above its base. `layers` are those it adds, lowest first; `base` the base's files.
 
     `contents` holds the bytes of the files that the added layers leave in place, and of the
-    base's shared libraries, by path; `hidden` those of files that a later layer took away again.
+    base's shared libraries and accounts, by path; `hidden` those of files that a later layer took
+    away again.
     """
 
     layers: tuple[tuple[Entry, ...], ...]
@@ -116,10 +118,10 @@ class Layers:
     hidden: Mapping[str, bytes]
 
 
-def read_archive(stream: IO[bytes], *, skip: int = 0, only: str = "") -> Layers:
+def read_archive(stream: IO[bytes], *, skip: int = 0, only: Sequence[str] = EVERY_FILE) -> Layers:
     """Read an archive as `docker save` writes it, without its `skip` lowest layers.
 
-    Contents are kept of files with `only` in their path.
+    Contents are kept of files with one of `only` in their path.
     """
     with tarfile.open(fileobj=stream) as archive:
         manifest = json.load(_member(archive, "manifest.json"))[0]
@@ -128,7 +130,7 @@ def read_archive(stream: IO[bytes], *, skip: int = 0, only: str = "") -> Layers:
         )
 
 
-def read_layers(streams: Iterable[IO[bytes]], *, only: str = "") -> Layers:
+def read_layers(streams: Iterable[IO[bytes]], *, only: Sequence[str] = EVERY_FILE) -> Layers:
     """Read layers, lowest first; contents are kept as `read_archive` does."""
     contents: dict[str, bytes] = {}
     hidden: dict[str, bytes] = {}
@@ -161,10 +163,14 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
 
 
 def _entries(
-    layer: tarfile.TarFile, contents: dict[str, bytes], hidden: dict[str, bytes], *, only: str
+    layer: tarfile.TarFile,
+    contents: dict[str, bytes],
+    hidden: dict[str, bytes],
+    *,
+    only: Sequence[str],
 ) -> Iterator[Entry]:
-    """Yield a layer's entries, what it takes away first; the content of files with `only` in their
-    path is kept.
+    """Yield a layer's entries, what it takes away first; the content of files with one of `only`
+    in their path is kept.
 
     What the layer takes away of the contents so far goes to `hidden`.
     """
@@ -188,7 +194,7 @@ def _entries(
             opened = layer.extractfile(info)
             content = opened.read() if opened else b""
             digests[path] = hashlib.sha256(content).hexdigest()
-            if only in path:
+            if any(part in path for part in only):
                 if contents.get(path, content) != content:
                     hidden[path] = contents[path]
                 contents[path] = content

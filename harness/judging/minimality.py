@@ -353,15 +353,23 @@ def _configuration(image: Image) -> Iterator[Finding]:
     user = image.user.partition(":")[0]
     if user in {"", "0", "root"} or user in _names_of_root(image):
         yield Finding("user", f"expected a user other than root, found {image.user!r}")
+    elif not user.isdigit() and user not in _accounts(image):
+        yield Finding("user", f"there is no account {user!r} in the image: it does not start")
     started: Sequence[str] = image.entrypoint or image.command
     if starts_shell(started):
         yield Finding("entrypoint", f"expected the exec form, found {list(started)!r}")
 
 
 def _names_of_root(image: Image) -> set[str]:
-    """Return the accounts that were added to the image and have root's number."""
-    accounts = image.contents.get("/etc/passwd", b"").decode(errors="replace").splitlines()
-    return {line.split(":")[0] for line in accounts if line.split(":")[2:3] == ["0"]}
+    """Return the accounts that have root's number."""
+    return {name for name, number in _accounts(image).items() if number == "0"}
+
+
+def _accounts(image: Image) -> dict[str, str]:
+    """Return the numbers of the accounts that the image has, by name."""
+    lines = image.contents.get("/etc/passwd", b"").decode(errors="replace").splitlines()
+    fields = (line.split(":") for line in lines)
+    return {name: rest[1] for name, *rest in fields if len(rest) > 1}
 
 
 def _secrets(image: Image, expectation: Expectation) -> Iterator[Finding]:

@@ -12,11 +12,21 @@ from docker.models.images import Image as DockerImage
 
 from harness.brief import Brief
 from harness.engine import Engine
-from harness.judging.image import Entry, Image, Layers, read_archive, read_layers, stacked
+from harness.judging.image import (
+    EVERY_FILE,
+    Entry,
+    Image,
+    Layers,
+    read_archive,
+    read_layers,
+    stacked,
+)
 from harness.keys.plan import ImageFacts
 from harness.running import layer_folders
 
 SPOOL_BYTES = 64 * 1024 * 1024
+OF_A_BASE = (".so", "/etc/passwd")
+"""What is kept of a base's contents: its libraries, and who has an account there."""
 
 
 def facts(engine: Engine, image: str) -> ImageFacts:
@@ -70,7 +80,7 @@ class Reader(Brief):
         image = self.engine.client.images.get(reference)
         identity = str(image.id)
         if identity not in self._bases:
-            layers = self._layers(image, only=".so")
+            layers = self._layers(image, only=OF_A_BASE)
             self._bases[identity] = (
                 len(layers.entries),
                 stacked(layers.entries),
@@ -78,7 +88,9 @@ class Reader(Brief):
             )
         return self._bases[identity]
 
-    def _layers(self, image: DockerImage, *, skip: int = 0, only: str = "") -> Layers:
+    def _layers(
+        self, image: DockerImage, *, skip: int = 0, only: Sequence[str] = EVERY_FILE
+    ) -> Layers:
         """Read an image's layers but the `skip` lowest, where they lie if that can be."""
         there = layer_folders.of(image, self.engine)
         if there is not None:

@@ -173,6 +173,15 @@ def test_a_shell_that_becomes_the_program_is_no_shell_form() -> None:
     assert rules(replace(GOOD, entrypoint=("/usr/bin/sh", "-c", f"exec {BINARY}"))) == set()
 
 
+def test_an_account_that_is_named_is_there() -> None:
+    named = replace(GOOD, user="app:app")
+    assert rules(named) == {"user"}
+    accounts = b"root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/:/none\nother:x:0:0::/:/none\n"
+    there = replace(named, contents={**GOOD.contents, "/etc/passwd": accounts})
+    assert rules(there) == set()
+    assert rules(replace(there, user="other")) == {"user"}
+
+
 def test_what_starts_the_program_as_process_1_is_needed() -> None:
     init = "/sbin/tini-static"
     image = replace(
