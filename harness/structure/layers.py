@@ -40,6 +40,7 @@ _INSTALLING: Final = {
     "rustup": ("add", "install"),
 }
 """What installs tools, by program: the words of which one follows it."""
+_ACCOUNTS: Final = frozenset({"useradd", "adduser", "groupadd", "addgroup"})
 _PROJECT: Final = re.compile(r"(^|/)(Cargo\.(toml|lock|\*)|recipe\.json)$")
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
 
@@ -132,12 +133,14 @@ def _tools_after_manifests(facts: Facts) -> Found:
                     break
 
 
-def _installs_below_artifact(facts: Facts) -> Found:
-    """The runtime stage installs packages after it got what each edit makes anew."""
+def _sets_up_below_artifact(facts: Facts) -> Found:
+    """The runtime stage installs packages, or makes accounts, after it got what each edit makes
+    anew.
+    """
     built = [n for n, s in enumerate(facts.shipping) if _takes_what_is_built(facts, s)]
     for step in facts.shipping[built[0] :] if built and not facts.one_stage else ():
         for command in step.commands:
-            if _installs(command):
+            if _installs(command) or command.program in _ACCOUNTS:
                 words = " ".join(command.words[:3])
                 yield step.instruction.line, f"{words} runs again after edits of the project"
                 break
@@ -312,11 +315,12 @@ RULES: Final = (
         _tools_after_manifests,
     ),
     Rule(
-        "packages-below-artifact",
-        "Each edit of the source installs the packages of the runtime stage again.",
-        "Copy the binary last, below what the stage installs.",
+        "set-up-below-artifact",
+        "Each edit of the source installs the packages of the runtime stage, or makes its accounts, "
+        "again.",
+        "Copy the binary last, below what the stage sets up.",
         "COPY --from=build /app /app\nRUN apt-get update && apt-get install -y ca-certificates",
-        _installs_below_artifact,
+        _sets_up_below_artifact,
         advice=True,
     ),
     Rule(
