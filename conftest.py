@@ -47,7 +47,7 @@ from harness import subject as subjects
 from harness.config import Config
 from harness.config import find as find_config
 from harness.engine import Engine
-from harness.errors import EnvironmentLacksError, LayerProofError, UsageError
+from harness.errors import EnvironmentLacksError, LayerProofError, ProjectError, UsageError
 from harness.judging.judge import Judge, Tally
 from harness.judging.report import PropertyViolation
 from harness.running import sweep
@@ -337,8 +337,14 @@ def generated_bench(
     """Make this worker's engine ready for generated projects."""
     keep = bool(request.config.getoption("--keep"))
     subject = load_subject(request.config, generated=True)
+    real = request.config.getoption("--project")
+    if real:
+        try:
+            scenario.expect_projects_to_fit(subject)
+        except ProjectError as error:
+            pytest.skip(f"{error.message}: {error.context[-1]}")
     with scenario.prepare(engine, subject, say=say, keep=keep) as made:
-        if request.config.getoption("--project"):
+        if real:
             why = scenario.why_it_builds_no_generated_project(made)
             if why is not None:
                 pytest.skip(

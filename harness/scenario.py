@@ -401,11 +401,12 @@ def expect_project_to_build(bench: Bench) -> None:
         seen = workspace.build()
     if not seen.succeeded:
         log = (why_it_failed(seen) or seen.error or "").rstrip().splitlines()
+        locked = (project / bench.subject.project_folder / "Cargo.lock").is_file()
         raise ProjectError(
             f"{str(project)!r} does not build with {bench.subject.dockerfile.path}",
             context=[f"| {line}" for line in log[-LOG_TAIL_LINES:]],
             hint="no property can be judged before the project builds as it is; "
-            + (WITH_LOCK if (project / "Cargo.lock").is_file() else WITHOUT_LOCK),
+            + (WITH_LOCK if locked else WITHOUT_LOCK),
         )
 
 

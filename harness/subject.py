@@ -19,9 +19,12 @@ from harness.model import BuildOptions, Dockerfile, Stage, Tree
 from harness.parsing import dockerignore, expansion, instructions
 from harness.parsing.dockerignore import Ignore
 from harness.structure import layers
+from harness.structure.rules import LOCK
 
 NOTHING_SAID = Config()
 HEREDOC_VERSION = 23
+MANIFESTS_BELOW = ("*/Cargo.toml", "*/*/Cargo.toml", "*/*/*/Cargo.toml")
+"""How deep in its context a project may lie, and be found."""
 STRIPPING, KEEPING = (True, "symbols"), (False, "none", "debuginfo")
 """What a profile's `strip` may be (doc.rust-lang.org/cargo/reference/profiles.html)."""
 _CALLS = re.compile(r"(?<![\w.-])(cargo|rustc)(?![\w./-])")
@@ -37,8 +40,9 @@ class Subject(Brief):
     every commit or build where such a thing is declared. `roles` overrides those that are inferred,
     `program` is the artifact's path in the image where the entry point is not it, `image_files` are
     patterns of what it may hold beside. `keeps_symbols` says that the project's manifest has the
-    program keep its symbol table. `required` are files without which the Dockerfile builds nothing,
-    whatever else a generated project is.
+    program keep its symbol table. `project_folder` is where in the project cargo's root is, empty
+    where it is the project itself. `required` are files without which the Dockerfile builds
+    nothing, whatever else a generated project is.
     """
 
     dockerfile: Dockerfile
@@ -53,6 +57,7 @@ class Subject(Brief):
     program: str | None = None
     image_files: tuple[str, ...] = ()
     keeps_symbols: bool = False
+    project_folder: str = ""
     required: Tree = field(default_factory=dict)
 
 
@@ -73,16 +78,6 @@ def load(
         raise UsageError(f"no such Dockerfile: {str(path)!r}")
     if not scripts.is_dir():
         raise UsageError(f"no such scripts directory: {str(scripts)!r}")
-    if project is not None and not (project / "Cargo.toml").is_file():
-        below = sorted(str(file.relative_to(project)) for file in project.glob("*/Cargo.toml"))[:3]
-        raise ProjectError(
-            f"{str(project)!r} is not a cargo project",
-            context=("expected a Cargo.toml in it", *(f"found {path}" for path in below)),
-            hint="say --project for the folder of the Cargo.toml; it has to be the context, too, "
-            "that the Dockerfile is built with"
-            if below
-            else None,
-        )
     ignore = path.with_name(f"{path.name}.dockerignore")
     read = dockerfile.load(path)
     dockerfile.target(read, config.target, where=config.source)
@@ -104,7 +99,8 @@ def load(
             for name, value in config.secrets.items()
         },
     )
-    strip = None if like is None else said_of_strip(like)
+    folder = "" if project is None else project_folder(project, read)
+    strip = None if like is None else said_of_strip(like / folder)
     shape = replace(described.shape, strips=strip in STRIPPING)
     program = (config.binary if judged is read else None) or described.program
     return replace(
@@ -115,6 +111,39 @@ def load(
         image_files=config.image_files,
         keeps_symbols=strip in KEEPING,
         shape=shape,
+        project_folder=folder,
+    )
+
+
+def project_folder(project: Path, parsed: Dockerfile) -> str:
+    """Return the folder of a project that cargo's root is in, empty where it is the project itself.
+
+    Below it that is the one which the Dockerfile takes the project from, or the only one with a
+    Cargo.lock. Raises ProjectError where none is, or it cannot be told.
+    """
+    if (project / "Cargo.toml").is_file():
+        return ""
+    below = sorted(
+        file.parent.relative_to(project).as_posix()
+        for pattern in MANIFESTS_BELOW
+        for file in project.glob(pattern)
+    )
+    named, locked = fitting.project_folder(parsed), (project / f / LOCK for f in below)
+    roots = [file.parent.relative_to(project).as_posix() for file in locked if file.is_file()]
+    if named in below:
+        return named
+    if len(roots) == 1:
+        return roots[0]
+    raise ProjectError(
+        f"{str(project)!r} is not a cargo project",
+        context=(
+            "expected a Cargo.toml in it, or one folder below with a Cargo.toml and a Cargo.lock",
+            *(f"found {path}/Cargo.toml" for path in (roots or below)[:3]),
+        ),
+        hint="--project is the context that the Dockerfile is built with; where that is the folder "
+        "of one of these, say so"
+        if below
+        else None,
     )
 
 

@@ -44,7 +44,7 @@ def checkout_of(subject: Subject) -> Checkout | None:
     """Return the project under test as it is; None where generated ones are."""
     if subject.project is None:
         return None
-    return checkouts.load(subject.project, binary=subject.binary)
+    return checkouts.load(subject.project, binary=subject.binary, folder=subject.project_folder)
 
 
 def count(what: str) -> None:

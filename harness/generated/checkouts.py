@@ -62,11 +62,12 @@ class Checkout:
     comment can be put in, `build_script` that of the program's package, `marker` the word that a
     program made of this state contains, None before the first such edit. What edits write holds
     WORD, so that an edited state is its scenario's own while all share what the project's first
-    state compiled.
+    state compiled. `folder` is where in the tree cargo's root is, empty for the tree's own.
     """
 
     files: tuple[tuple[str, Entry], ...]
     source: str
+    folder: str = ""
     libraries: tuple[str, ...] = ()
     build_script: str | None = None
     edited: tuple[tuple[str, Entry], ...] = ()
@@ -78,14 +79,14 @@ class Checkout:
         return {**dict(self.files), **dict(self.edited)}
 
 
-def load(project: Path, *, binary: str | None = None) -> Checkout:
-    """Read a project; edits of the source are of `binary`, or of the first one where none has that
-    name.
+def load(project: Path, *, binary: str | None = None, folder: str = "") -> Checkout:
+    """Read a project, whose manifest lies in `folder`; edits of the source are of `binary`, or of
+    the first one there where none has that name.
 
     Raises ProjectError when it has no binary's source to edit.
     """
     files = trees.read(project, skip=LEFT_OUT)
-    programs = _programs(files)
+    programs = {path: name for path, name in _programs(files).items() if _within(folder, path)}
     if not programs:
         raise ProjectError(
             f"no binary to edit in {str(project)!r}",
@@ -94,13 +95,15 @@ def load(project: Path, *, binary: str | None = None) -> Checkout:
     source = min(programs, key=lambda path: (programs[path] != binary, path.count("/"), path))
     manifests = _manifests(files)
     own = _package(source, manifests)
-    members = [own, *(f for f in sorted(manifests) if f != own and _is_member(f, manifests))]
-    libraries = (posixpath.join(folder, "src/lib.rs") for folder in members)
+    others = (f for f in sorted(manifests) if f != own and _is_member(f, manifests, folder))
+    members = [own, *others]
+    libraries = (posixpath.join(member, "src/lib.rs") for member in members)
     said = manifests.get(own, {}).get("package", {}).get("build", "build.rs")
     script = posixpath.normpath(posixpath.join(own, str(said)))
     return Checkout(
         tuple(sorted(files.items())),
         source,
+        folder=folder,
         libraries=tuple(path for path in libraries if path in files and path != source),
         build_script=script if script in files else None,
     )
@@ -168,11 +171,11 @@ def _library(now: Checkout) -> tuple[str, str] | None:
     """Return the source of the first library by path of the program's package, and its package."""
     manifests = _manifests(dict(now.files))
     folder = _package(now.source, manifests)
-    shared = manifests.get("", {}).get("workspace", {}).get("dependencies", {})
+    shared = manifests.get(now.folder, {}).get("workspace", {}).get("dependencies", {})
     for name, asked in sorted(manifests.get(folder, {}).get("dependencies", {}).items()):
         if not isinstance(asked, dict) or asked.get("optional"):
             continue
-        whole, base = (shared.get(name), "") if asked.get("workspace") else (asked, folder)
+        whole, base = (shared.get(name), now.folder) if asked.get("workspace") else (asked, folder)
         if isinstance(whole, dict) and "path" in whole:
             place = posixpath.normpath(posixpath.join(base, whole["path"]))
             source, package = f"{place}/src/lib.rs", manifests.get(place, {}).get("package", {})
@@ -187,27 +190,34 @@ def _package(source: str, manifests: Mapping[str, Mapping[str, Any]]) -> str:
     return max(around, key=len, default="")
 
 
-def _is_member(folder: str, manifests: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether the workspace names a folder by its patterns; its root is a member, too
+def _within(folder: str, path: str) -> bool:
+    """Whether a path is a folder of the tree or lies below it; all do so below the tree's own."""
+    return not folder or f"{path}/".startswith(f"{folder}/")
+
+
+def _is_member(folder: str, manifests: Mapping[str, Mapping[str, Any]], root: str) -> bool:
+    """Whether the workspace in `root` names a folder by its patterns; the root is a member, too
     (doc.rust-lang.org/cargo/reference/workspaces.html, "The members and exclude fields").
 
     A package in a folder of the project that is no member of its workspace is a dependency.
     """
-    workspace = manifests.get("", {}).get("workspace", {})
-    parts = folder.split("/")
-    out = (posixpath.normpath(path) for path in workspace.get("exclude", []))
-    if any(f"{folder}/".startswith(f"{path}/") for path in out):
+    workspace = manifests.get(root, {}).get("workspace", {})
+    if folder == root or not _within(root, folder):
+        return folder == root and bool(workspace)
+    inside = posixpath.relpath(folder, root or ".")
+    parts = inside.split("/")
+    if any(_within(posixpath.normpath(path), inside) for path in workspace.get("exclude", [])):
         return False
     for pattern in workspace.get("members", []):
         wanted = posixpath.normpath(pattern).split("/")
         if len(wanted) == len(parts) and all(map(fnmatch.fnmatchcase, parts, wanted)):
             return True
-    return not folder and bool(workspace)
+    return False
 
 
 def locked(now: Checkout) -> frozenset[str]:
     """Return `name version` of each crate that the lock file takes from elsewhere."""
-    lock = now.tree.get("Cargo.lock")
+    lock = now.tree.get(posixpath.join(now.folder, "Cargo.lock"))
     if not isinstance(lock, File):
         return frozenset()
     packages = tomllib.loads(lock.content.decode(errors="replace")).get("package", [])
@@ -256,7 +266,7 @@ def _change(
     if edit_class is EditClass.README:
         path = "README.md"
     elif edit_class in {EditClass.MANIFEST_COMMENT, EditClass.PROFILE}:
-        path = "Cargo.toml"
+        path = posixpath.join(now.folder, "Cargo.toml")
     elif edit_class is EditClass.SOURCE_COMMENT:
         path = dict(enumerate((now.source, *now.libraries))).get(choice)
     elif edit_class is EditClass.BUILD_SCRIPT:

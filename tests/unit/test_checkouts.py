@@ -207,3 +207,38 @@ def test_an_edit_that_needs_knowledge_of_the_project_is_none_of_a_real_one() -> 
     assert back.after == start
     assert readme.edit.changes.keys() == {"README.md"}
     assert source.after != readme.after
+
+
+IN_A_FOLDER = {
+    "tools/src/main.rs": "fn main() {}\n",
+    "tools/Cargo.toml": '[package]\nname = "tools"\n',
+    "services/Cargo.toml": '[workspace]\nmembers = ["api", "lib-*"]\nexclude = ["lib-old"]\n'
+    '[workspace.dependencies]\nlib-one = { path = "lib-one" }\n',
+    "services/Cargo.lock": '[[package]]\nname = "itoa"\nversion = "1.0.0"\nsource = "crates"\n',
+    "services/api/Cargo.toml": '[package]\nname = "api"\n[dependencies]\n'
+    "lib-one = { workspace = true }\n",
+    "services/api/src/main.rs": "fn main() {\n}\n",
+    "services/lib-one/Cargo.toml": '[package]\nname = "lib-one"\n',
+    "services/lib-one/src/lib.rs": "",
+    "services/lib-old/Cargo.toml": '[package]\nname = "lib-old"\n',
+    "services/lib-old/src/lib.rs": "",
+}
+
+
+def test_a_project_in_a_folder_is_edited_there(tmp_path: Path) -> None:
+    for path, content in IN_A_FOLDER.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    now = checkouts.load(tmp_path, folder="services")
+    assert (now.source, now.libraries) == (
+        "services/api/src/main.rs",
+        ("services/lib-one/src/lib.rs",),
+    )
+    assert checkouts.locked(now) == {"itoa 1.0.0"}
+    library = checkouts.edit_of_a_library(now)
+    assert library is not None
+    assert (tuple(library[0].changes), library[1]) == (("services/lib-one/src/lib.rs",), "lib-one")
+    profile = checkouts.apply(EditClass.PROFILE, now, 0)
+    assert profile is not None
+    assert tuple(profile[0].changes) == ("services/Cargo.toml",)
+    assert "tools/src/main.rs" in now.tree

@@ -115,8 +115,38 @@ def test_bad_paths_are_named(tmp_path: Path) -> None:
         subject.load(there, scripts=tmp_path, project=tmp_path)
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "Cargo.toml").write_text("[package]\n")
-    with pytest.raises(ProjectError, match=r"found app/Cargo.toml\n.*say --project for the folder"):
+    with pytest.raises(ProjectError, match=r"found app/Cargo.toml\nhint: --project is the context"):
         subject.load(there, scripts=tmp_path, project=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("manifests", "locked", "dockerfile_says", "folder"),
+    [
+        ([".", "app"], ["app"], "COPY . .", ""),
+        (["app"], [], "COPY app/Cargo.toml .", "app"),
+        (["services/api", "services/shared"], ["services/api"], "COPY . .", "services/api"),
+        (["api", "worker"], ["api", "worker"], "COPY worker/Cargo.* .", "worker"),
+        (["api", "worker"], ["api", "worker"], "COPY . .", None),
+        (["a/b/c"], ["a/b/c"], "COPY . .", "a/b/c"),
+    ],
+)
+def test_a_project_may_lie_below_its_context(
+    manifests: list[str],
+    locked: list[str],
+    dockerfile_says: str,
+    folder: str | None,
+    tmp_path: Path,
+) -> None:
+    for names, name in ((manifests, "Cargo.toml"), (locked, "Cargo.lock")):
+        for path in (tmp_path / place / name for place in names):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("[profile.release]\nstrip = true\n")
+    parsed = dockerfile.parse(f"FROM a\n{dockerfile_says}\n")
+    if folder is None:
+        with pytest.raises(ProjectError, match=r"found api/Cargo.toml\n  found worker/Cargo.toml"):
+            subject.project_folder(tmp_path, parsed)
+    else:
+        assert subject.project_folder(tmp_path, parsed) == folder
 
 
 def test_a_dockerfiles_own_ignore_file_is_read(tmp_path: Path) -> None:

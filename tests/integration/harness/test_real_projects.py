@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,25 +91,48 @@ ENTRYPOINT ["/app"]
 """
 
 
-Opened = Callable[[str], contextlib.AbstractContextManager[tuple[Checkout, Workspace, Judge]]]
+IN_A_FOLDER = """\
+FROM rust:1.85-slim-bookworm AS dependencies
+WORKDIR /src/service
+COPY service/Cargo.toml service/Cargo.lock ./
+COPY service/.cargo .cargo
+COPY service/vendor vendor
+COPY service/app/Cargo.toml app/
+COPY shared/Cargo.toml ../shared/
+RUN mkdir -p app/src ../shared/src && echo 'fn main() {{}}' | tee app/src/main.rs >app/build.rs \\
+ && touch ../shared/src/lib.rs && cargo build --release --locked
+FROM dependencies AS build
+COPY service .
+COPY shared ../shared
+RUN {touch} && cargo build --release --locked
+FROM debian:bookworm-slim
+COPY --from=build /src/service/target/release/app /app
+USER 1
+ENTRYPOINT ["/app"]
+"""
+
+
+Opened = Callable[..., contextlib.AbstractContextManager[tuple[Checkout, Workspace, Judge]]]
 
 
 @pytest.fixture
 def opened(engine: Engine, say: Callable[[str], None], tmp_path: Path) -> Opened:
-    """Return what writes the project and a Dockerfile, and yields what of it is read, a workspace
+    """Return what writes a project and a Dockerfile, and yields what of it is read, a workspace
     and a judge.
     """
 
     @contextlib.contextmanager
-    def write_and_open(text: str) -> Iterator[tuple[Checkout, Workspace, Judge]]:
-        for path, content in PROJECT.items():
+    def write_and_open(
+        text: str, project: Mapping[str, str] = PROJECT
+    ) -> Iterator[tuple[Checkout, Workspace, Judge]]:
+        for path, content in project.items():
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text(content)
         file = tmp_path / "Dockerfile"
         file.write_text(text)
         loaded = subject.load(file, scripts=ROOT / "scripts", project=tmp_path)
         loaded = replace(loaded, options=replace(loaded.options, network="none"))
-        start = checkouts.load(tmp_path)
+        start = checkouts.load(tmp_path, folder=loaded.project_folder)
         with (
             scenario.prepare(engine, loaded, say=say) as bench,
             bench.workspace(start.tree) as workspace,
@@ -162,3 +185,31 @@ def test_a_source_beside_the_programs_own_is_none_of_the_dependencies(
         assert found is not None
         assert f"After <{edited}, with an old modification time> " in str(found[1])
         assert told in str(found[1])
+
+
+@pytest.mark.parametrize(
+    ("touch", "overlooks"),
+    [
+        ("find . -name '*.rs' -exec touch {} +", True),
+        ("find . ../shared -name '*.rs' -exec touch {} +", False),
+    ],
+)
+def test_a_project_in_a_folder_is_judged_with_what_lies_beside_it(
+    touch: str, overlooks: bool, opened: Opened
+) -> None:
+    moved = {
+        path.replace("core/", "shared/") if path.startswith("core/") else f"service/{path}": (
+            content.replace(', "core"', "").replace("../core", "../../shared")
+        )
+        for path, content in PROJECT.items()
+    }
+    report = ""
+    with opened(IN_A_FOLDER.format(touch=touch), moved) as (start, workspace, judge):
+        assert start.source == "service/app/src/main.rs"
+        try:
+            p5.judge_plan(each_file_in_turn(start), workspace, judge=judge)
+            p5.judge_library(start, workspace, judge=judge)
+        except PropertyViolation as violation:
+            report = str(violation)
+    assert bool(report) is overlooks
+    assert ("shared/src/lib.rs: a comment, with an old modification time" in report) is overlooks
