@@ -316,7 +316,7 @@ RULES: Final = (
     ),
     Rule(
         "set-up-below-artifact",
-        "Each edit of the source installs the packages of the runtime stage, or makes its accounts, "
+        "Each edit of the source installs the runtime stage's packages, or makes its accounts, "
         "again.",
         "Copy the binary last, below what the stage sets up.",
         "COPY --from=build /app /app\nRUN apt-get update && apt-get install -y ca-certificates",
