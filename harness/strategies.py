@@ -192,6 +192,7 @@ def each_file_in_turn(start: S) -> Plan[S]:
         (EditClass.SOURCE, 1),
         (EditClass.SOURCE_COMMENT, 1),
         (EditClass.SOURCE_COMMENT, 2),
+        (EditClass.SOURCE_COMMENT, 3),
         (EditClass.BUILD_SCRIPT, 0),
     ):
         made = _changes(edit_class, states[-1])[choice:][:1]

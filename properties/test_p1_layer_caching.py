@@ -51,8 +51,8 @@ from properties.story import (
 pytestmark = pytest.mark.property("P1")
 RUNTIME = "runtime"
 """The stage whose image scripts load under a name, where they do that."""
-INSTALLED_AGAIN = {"tools-after-manifests"}
-"""The structure rule about tools that an edit of the project installs again."""
+INSTALLED_AGAIN = {"tools-after-manifests", "packages-below-artifact"}
+"""The structure rules about tools and packages that an edit of the project installs again."""
 EDITS = (*SOURCE_EDITS, *IDLE_EDITS, *OTHER_EDITS, *DEPENDENCY_EDITS, EditClass.REVERT)
 
 
@@ -69,8 +69,10 @@ def test_edits_never_run_the_base_again_and_idle_builds_run_nothing(
 def test_no_edit_has_the_tools_installed_again(
     subject: Subject, configuration: Config, tally: Tally, judge: Judge
 ) -> None:
-    """They are the base's, whatever the stage is called that installs them."""
-    again = "An edit of the project has the tools installed again."
+    """They and the image's packages are the base's, whatever the stage is called that installs
+    them.
+    """
+    again = "An edit of the project has tools or packages installed again."
     with tally.scenario():
         found = structure_findings(subject, configuration)
         expect_no_finding(again, INSTALLED_AGAIN, found, judge)

@@ -11,7 +11,7 @@ import fnmatch
 import posixpath
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ MARKER = "layerproof-marker-"
 _MAIN = re.compile(rb"^(?:pub )?(?:async )?fn main\s*\([^)]*\)[^{;]*\{(?!\s*#!)", re.MULTILINE)
 """How the function begins that a program starts with; what comes first in it may be more of it."""
 _SOURCE = re.compile(r"src/(main|bin/(?P<name>[^/]+)|bin/(?P<folder>[^/]+)/main)\.rs")
+_COMPILED_IN = re.compile(
+    r"\binclude_(?:str|bytes)!\s*\(\s*"
+    r'(?P<of_package>concat!\s*\(\s*env!\s*\(\s*"CARGO_MANIFEST_DIR"\s*\)\s*,\s*)?"(?P<path>[^"]+)"'
+)
 _MARKED_MAIN = """
     let _ = std::hint::black_box("{marker}"); // """
 _MARKED = """
@@ -58,17 +62,18 @@ static LAYERPROOF: extern "C" fn() = {{
 class Checkout:
     """A state of a real project: what was read, and the edits made since, by path.
 
-    `source` is the file that edits of the source go to, `libraries` the other sources that a
-    comment can be put in, `build_script` that of the program's package, `marker` the word that a
-    program made of this state contains, None before the first such edit. What edits write holds
-    WORD, so that an edited state is its scenario's own while all share what the project's first
-    state compiled. `folder` is where in the tree cargo's root is, empty for the tree's own.
+    `source` is the file that edits of the source go to, `others` the other sources that something
+    can be added to, libraries and files that are compiled in, `build_script` that of the program's
+    package, `marker` the word that a program made of this state contains, None before the first
+    such edit. What edits write holds WORD, so that an edited state is its scenario's own while all
+    share what the project's first state compiled. `folder` is where in the tree cargo's root is,
+    empty for the tree's own.
     """
 
     files: tuple[tuple[str, Entry], ...]
     source: str
     folder: str = ""
-    libraries: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     build_script: str | None = None
     edited: tuple[tuple[str, Entry], ...] = ()
     marker: str | None = None
@@ -95,16 +100,17 @@ def load(project: Path, *, binary: str | None = None, folder: str = "") -> Check
     source = min(programs, key=lambda path: (programs[path] != binary, path.count("/"), path))
     manifests = _manifests(files)
     own = _package(source, manifests)
-    others = (f for f in sorted(manifests) if f != own and _is_member(f, manifests, folder))
-    members = [own, *others]
-    libraries = (posixpath.join(member, "src/lib.rs") for member in members)
+    beside = (f for f in sorted(manifests) if f != own and _is_member(f, manifests, folder))
+    members = [own, *beside]
+    roots = (posixpath.join(member, "src/lib.rs") for member in members)
+    libraries = [path for path in roots if path in files and path != source]
     said = manifests.get(own, {}).get("package", {}).get("build", "build.rs")
     script = posixpath.normpath(posixpath.join(own, str(said)))
     return Checkout(
         tuple(sorted(files.items())),
         source,
         folder=folder,
-        libraries=tuple(path for path in libraries if path in files and path != source),
+        others=(*libraries[:1], *_compiled_in(members, files)[:1], *libraries[1:]),
         build_script=script if script in files else None,
     )
 
@@ -118,6 +124,21 @@ def _programs(files: Tree) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder, manifest in _manifests(files).items():
         found |= _programs_of(folder, manifest, files)
+    return found
+
+
+def _compiled_in(members: Sequence[str], files: Tree) -> list[str]:
+    """Return the files that the packages in these folders compile into their crates as they are."""
+    found = []
+    for path, entry in sorted(files.items()):
+        package = next((m for m in members if _within(posixpath.join(m, "src"), path)), None)
+        if package is None or not path.endswith(".rs") or not isinstance(entry, File):
+            continue
+        for match in _COMPILED_IN.finditer(entry.content.decode(errors="replace")):
+            base = package if match["of_package"] else posixpath.dirname(path)
+            there = posixpath.normpath(posixpath.join(base, match["path"].lstrip("/")))
+            if there not in found and isinstance(files.get(there), File):
+                found.append(there)
     return found
 
 
@@ -268,7 +289,7 @@ def _change(
     elif edit_class in {EditClass.MANIFEST_COMMENT, EditClass.PROFILE}:
         path = posixpath.join(now.folder, "Cargo.toml")
     elif edit_class is EditClass.SOURCE_COMMENT:
-        path = dict(enumerate((now.source, *now.libraries))).get(choice)
+        path = dict(enumerate((now.source, *now.others))).get(choice)
     elif edit_class is EditClass.BUILD_SCRIPT:
         path = now.build_script
     entry = now.tree.get(path, File(b"")) if path is not None else None
@@ -277,12 +298,12 @@ def _change(
     marker = None
     if edit_class is EditClass.SOURCE:
         marker = f"{MARKER}{int((now.marker or f'{MARKER}0').removeprefix(MARKER)) + 1}"
-    changed = _rewritten(edit_class, entry, marker, now)
+    changed = _rewritten(edit_class, path, entry, marker, now)
     return None if changed is None else (path, changed, marker)
 
 
 def _rewritten(
-    edit_class: EditClass, entry: File, marker: str | None, now: Checkout
+    edit_class: EditClass, path: str, entry: File, marker: str | None, now: Checkout
 ) -> File | None:
     """Return a file as an edit leaves it."""
     content = entry.content
@@ -293,7 +314,8 @@ def _rewritten(
     if edit_class is EditClass.MODE:
         return replace(entry, mode=entry.mode ^ 0o111)
     if edit_class in {EditClass.SOURCE_COMMENT, EditClass.BUILD_SCRIPT}:
-        return replace(entry, content=content + b"// " + WORD + b"\n")
+        comment = b"// " if path.endswith(".rs") else b""
+        return replace(entry, content=content + comment + WORD + b"\n")
     if edit_class is EditClass.PROFILE:
         if b"overflow-checks" in content:
             return None

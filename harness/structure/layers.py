@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fnmatch import fnmatch
 from typing import Final
 
@@ -40,6 +41,7 @@ _INSTALLING: Final = {
     "rustup": ("add", "install"),
 }
 """What installs tools, by program: the words of which one follows it."""
+_OF_THE_SYSTEM: Final = re.compile(r"/(etc|lib|lib64|usr/(lib|lib64|share))(/|$)")
 _ACCOUNTS: Final = frozenset({"useradd", "adduser", "groupadd", "addgroup"})
 _PROJECT: Final = re.compile(r"(^|/)(Cargo\.(toml|lock|\*)|recipe\.json)$")
 _URL: Final = re.compile(r"(https?|git|ssh)://|git@")
@@ -133,21 +135,39 @@ def _tools_after_manifests(facts: Facts) -> Found:
                     break
 
 
-def _sets_up_below_artifact(facts: Facts) -> Found:
-    """The runtime stage installs packages, or makes accounts, after it got what each edit makes
-    anew.
-    """
-    built = [n for n, s in enumerate(facts.shipping) if _takes_what_is_built(facts, s)]
-    for step in facts.shipping[built[0] :] if built and not facts.one_stage else ():
-        for command in step.commands:
-            if _installs(command) or command.program in _ACCOUNTS:
+def _installs_below_artifact(facts: Facts) -> Found:
+    """What is shipped installs packages after it got what each edit makes anew."""
+    return _below_artifact(facts, _installs)
+
+
+def _makes_account_below_artifact(facts: Facts) -> Found:
+    return _below_artifact(facts, lambda command: command.program in _ACCOUNTS)
+
+
+def _below_artifact(facts: Facts, is_meant: Callable[[Command], bool]) -> Found:
+    """Find commands in what is shipped, or a stage that it takes from, below what is built."""
+    if facts.main is None or facts.one_stage:
+        return
+    last = len(facts.dockerfile.stages) - 1 if facts.runtime is None else facts.runtime
+    beside = facts.graph.reached_from(last) - facts.graph.reached_from(facts.main)
+    for stage in sorted(beside):
+        along = facts.graph.steps_along(stage)
+        built = [n for n, step in enumerate(along) if _takes_what_is_built(facts, step)]
+        for step in along[built[0] :] if built else ():
+            for command in filter(is_meant, step.commands if step.stage == stage else ()):
                 words = " ".join(command.words[:3])
                 yield step.instruction.line, f"{words} runs again after edits of the project"
                 break
 
 
 def _takes_what_is_built(facts: Facts, step: Step) -> bool:
-    return any(s.builds for index in step.from_stages for s in facts.graph.steps_along(index))
+    """Whether a step takes more than the system's files from where the project is compiled."""
+    if step.instruction.keyword == "COPY":
+        taken = instructions.transfer_of(step.instruction).sources
+        if all(map(_OF_THE_SYSTEM.match, taken)):
+            return False
+    needed = {stage for index in step.from_stages for stage in facts.graph.reached_from(index)}
+    return any(s.builds for stage in needed for s in facts.graph.steps[stage])
 
 
 def _brings_project(step: Step) -> bool:
@@ -315,12 +335,18 @@ RULES: Final = (
         _tools_after_manifests,
     ),
     Rule(
-        "set-up-below-artifact",
-        "Each edit of the source installs the runtime stage's packages, or makes its accounts, "
-        "again.",
-        "Copy the binary last, below what the stage sets up.",
+        "packages-below-artifact",
+        "Each edit of the source downloads and installs the packages again.",
+        "Take the binary from the build last, below what the stage installs.",
         "COPY --from=build /app /app\nRUN apt-get update && apt-get install -y ca-certificates",
-        _sets_up_below_artifact,
+        _installs_below_artifact,
+    ),
+    Rule(
+        "account-below-artifact",
+        "Each edit of the source makes the accounts of the runtime stage again.",
+        "Make them above the COPY of the binary.",
+        "COPY --from=build /app /app\nRUN useradd --system app\nUSER app",
+        _makes_account_below_artifact,
         advice=True,
     ),
     Rule(

@@ -230,10 +230,8 @@ def test_a_project_in_a_folder_is_edited_there(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content)
     now = checkouts.load(tmp_path, folder="services")
-    assert (now.source, now.libraries) == (
-        "services/api/src/main.rs",
-        ("services/lib-one/src/lib.rs",),
-    )
+    assert now.source == "services/api/src/main.rs"
+    assert now.others == ("services/lib-one/src/lib.rs",)
     assert checkouts.locked(now) == {"itoa 1.0.0"}
     library = checkouts.edit_of_a_library(now)
     assert library is not None
@@ -242,3 +240,40 @@ def test_a_project_in_a_folder_is_edited_there(tmp_path: Path) -> None:
     assert profile is not None
     assert tuple(profile[0].changes) == ("services/Cargo.toml",)
     assert "tools/src/main.rs" in now.tree
+
+
+EMBEDDING = {
+    "Cargo.toml": '[package]\nname = "app"\n',
+    "src/main.rs": 'const A: &str = include_str!("../sql/a.sql");\nfn main() {\n}\n',
+    "src/pages/mod.rs": "const B: &[u8] =\n    include_bytes!(concat!(env!("
+    '"CARGO_MANIFEST_DIR"), "/pages/b.html"));\n'
+    'const C: &str = include_str!("gone.txt");\n',
+    "src/lib.rs": "",
+    "sql/a.sql": "SELECT 1;",
+    "pages/b.html": "<b>",
+    "notes/c.txt": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "others"),
+    [
+        (None, ("src/lib.rs", "sql/a.sql")),
+        ("src/lib.rs", ("sql/a.sql",)),
+        ("sql/a.sql", ("src/lib.rs", "pages/b.html")),
+    ],
+)
+def test_a_file_that_is_compiled_in_is_a_source(
+    left_out: str | None, others: tuple[str, ...], tmp_path: Path
+) -> None:
+    for path, content in EMBEDDING.items():
+        if path != left_out:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(content)
+    now = checkouts.load(tmp_path)
+    assert now.others == others
+    made = checkouts.apply(EditClass.SOURCE_COMMENT, now, len(others))
+    assert made is not None
+    (entry,) = (made[1].tree[path] for path in made[0].changes)
+    assert isinstance(entry, File)
+    assert entry.content == (EMBEDDING[others[-1]]).encode() + WORD + b"\n"

@@ -362,6 +362,45 @@ def test_what_is_not_wrong_is_not_found(text: str) -> None:
     assert [(f.rule, f.line) for f in structure.check(dockerfile.parse(text))] == []
 
 
+BUILT = (
+    "FROM rust:1.85 AS b\nWORKDIR /app\nCOPY Cargo.toml Cargo.lock ./\n"
+    "RUN mkdir src && echo 'fn main() {}' >src/main.rs && cargo build -r --locked\n"
+    "COPY src src\nRUN touch src/main.rs && cargo build -r --locked\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("shipped", "line"),
+    [
+        ("FROM debian:12\nRUN {}\nCOPY --from=b /app/target/release/app /app\n", None),
+        ("FROM debian:12\nCOPY --from=b /app/target/release/app /app\nRUN {}\n", 9),
+        ("FROM debian:12\nCOPY --from=b /etc/ssl /etc/ssl\nRUN {}\n", None),
+        (
+            "FROM debian:12 AS zip\nCOPY --from=b /app/target/release/app /bootstrap\nRUN {}\n"
+            "FROM scratch\nCOPY --from=zip /x.zip /\n",
+            9,
+        ),
+        (
+            "FROM scratch AS out\nCOPY --from=b /app/target/release/app /app\n"
+            "FROM debian:12\nCOPY --from=out /app /app\nRUN {}\n",
+            11,
+        ),
+        (
+            "FROM debian:12 AS run\nRUN {}\nFROM run\nCOPY --from=b /app/target/release/app /app\n",
+            None,
+        ),
+    ],
+)
+def test_what_is_shipped_is_set_up_above_what_is_built(shipped: str, line: int | None) -> None:
+    for command, rule in (
+        ("apt-get install -y zip", "packages-below-artifact"),
+        ("useradd app", "account-below-artifact"),
+    ):
+        found = structure.check(dockerfile.parse(BUILT + shipped.format(command)))
+        lines = [finding.line for finding in found if finding.rule == rule]
+        assert lines == ([] if line is None else [line])
+
+
 @pytest.mark.parametrize(
     ("record", "rules", "ignored", "image", "says"),
     [
