@@ -39,10 +39,11 @@ class Subject(Brief):
     `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
     every commit or build where such a thing is declared. `roles` overrides those that are inferred,
     `program` is the artifact's path in the image where the entry point is not it, `image_files` are
-    patterns of what it may hold beside. `keeps_symbols` says that the project's manifest has the
-    program keep its symbol table. `project_folder` is where in the project cargo's root is, empty
-    where it is the project itself. `required` are files without which the Dockerfile builds
-    nothing, whatever else a generated project is.
+    patterns of what it may hold beside. `keeps_symbols` says that the program may keep its symbol
+    table: the project's manifest says so, or neither that nor the Dockerfile speaks of stripping.
+    `project_folder` is where in the project cargo's root is, empty where it is the project itself.
+    `required` are files without which the Dockerfile builds nothing, whatever else a generated
+    project is.
     """
 
     dockerfile: Dockerfile
@@ -109,7 +110,7 @@ def load(
         roles=config.roles,
         program=program,
         image_files=config.image_files,
-        keeps_symbols=strip in KEEPING,
+        keeps_symbols=strip in KEEPING or (strip is None and not texts.speaks_of_stripping(read)),
         shape=shape,
         project_folder=folder,
     )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from harness.model import Dockerfile, Instruction, Stage
 from harness.parsing import instructions
+
+_STRIPPING = re.compile(
+    r"(?<![a-z])strip(?![a-z]|-components)|link-args?=\S*-s\b|\binstall\s+-\w*s\b", re.IGNORECASE
+)
 
 
 def text_of(instruction: Instruction) -> str:
@@ -59,3 +64,9 @@ def defaults_of(parsed: Dockerfile) -> dict[str, str]:
                 if value and "$" not in value:
                     found.setdefault(name, value.strip("\"'"))
     return found
+
+
+def speaks_of_stripping(parsed: Dockerfile) -> bool:
+    """Whether an instruction strips a program or tells cargo, rustc or the linker to, or not to."""
+    staged = (i for stage in parsed.stages for i in stage.instructions)
+    return any(_STRIPPING.search(text_of(i)) for i in (*parsed.global_args, *staged))

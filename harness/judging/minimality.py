@@ -172,8 +172,8 @@ RULES = {
     ),
     "stripped": Rule(
         "no debug information and no symbol table",
-        "Ship what `cargo build --release` made, and strip it. A generated project leaves that to "
-        "the Dockerfile; one whose own manifest says what `strip` is to be is judged by that.",
+        "Ship what `cargo build --release` made, and strip it. A symbol table may ship where the "
+        "Dockerfile does not speak of stripping, or the project's manifest has it kept.",
     ),
 }
 """The rules, most telling first."""

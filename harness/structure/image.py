@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
+from harness import texts
 from harness.model import Instruction
 from harness.parsing import instructions
 from harness.structure import sources, stagegraph
@@ -225,6 +226,13 @@ def starts_shell(words: Sequence[str]) -> bool:
     return program in SHELLS and "-c" in words and not words[-1].startswith("exec ")
 
 
+def _not_stripped(facts: Facts) -> Found:
+    """The manifest of the project is known, and neither that nor the Dockerfile strips."""
+    silent = facts.manifest and "strip" not in facts.manifest
+    if silent and facts.builds and not texts.speaks_of_stripping(facts.dockerfile):
+        yield facts.builds[0].instruction.line, "the program is shipped with its symbol table"
+
+
 RULES: Final = (
     Rule(
         "runtime-from-build",
@@ -296,5 +304,13 @@ RULES: Final = (
         'ENTRYPOINT ["/var/runtime/bootstrap"]',
         "ENTRYPOINT /var/runtime/bootstrap",
         _shell_form,
+    ),
+    Rule(
+        "not-stripped",
+        "It is a tenth or more of the program, and nothing reads it there.",
+        "Write strip = true in [profile.release], or strip the binary in the RUN that compiles it.",
+        "RUN cargo build --release --locked",
+        _not_stripped,
+        advice=True,
     ),
 )

@@ -11,9 +11,10 @@ from harness.structure.roles import Roles
 from harness.structure.stagegraph import Graph, Step
 
 Found = Iterator[tuple[int, str]]
+MANIFEST = "Cargo.toml"
 LOCK = "Cargo.lock"
 CONFIGURATION = (".cargo/config.toml", ".cargo/config")
-LOOKED_INTO = frozenset({LOCK, *CONFIGURATION})
+LOOKED_INTO = frozenset({MANIFEST, LOCK, *CONFIGURATION})
 """The files of a project whose content rules look at; of the rest they know the names."""
 
 
@@ -76,6 +77,11 @@ class Facts:
     def takes_crates(self) -> bool:
         """Return whether the project has crates from elsewhere, or it is not known."""
         return LOCK not in (self.files or {}) or "\nsource = " in self._text(LOCK)
+
+    @property
+    def manifest(self) -> str:
+        """Return what the project's own manifest says; empty where it is not known."""
+        return self._text(MANIFEST)
 
     def _text(self, path: str) -> str:
         entry = (self.files or {}).get(path)

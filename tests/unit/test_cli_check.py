@@ -60,7 +60,10 @@ def test_the_project_beside_the_dockerfile_is_heard(
     )
     assert main(["check", str(file)]) == 1
     assert "[libc-missing]" in capsys.readouterr().err
-    (tmp_path / "Cargo.toml").write_text("[package]\n")
+    manifest = tmp_path / "Cargo.toml"
+    manifest.write_text("[package]\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.rs").write_text("fn main() {}\n")
     (tmp_path / ".cargo").mkdir()
     configuration = tmp_path / ".cargo" / "config.toml"
     configuration.write_text('[build]\ntarget = "x86_64-unknown-linux-musl"\n')
@@ -78,7 +81,7 @@ def test_the_project_beside_the_dockerfile_is_heard(
     said = capsys.readouterr().err
     assert "[no-dependency-layer]" in said
     assert "[libc-missing]" not in said
-    assert opened == [file, configuration]
+    assert sorted(opened) == sorted([file, manifest, configuration])
     (tmp_path / "Cargo.lock").write_text("")
     assert main(["check", str(file)]) == 2
     said = capsys.readouterr().err

@@ -351,3 +351,11 @@ def test_generated_projects_strip_where_the_project_does(
     made = render(plainest(loaded.shape, "app")).tree["Cargo.toml"]
     assert isinstance(made, File)
     assert (b"strip = true" in made.content) is expected
+
+
+def test_where_nobody_speaks_of_stripping_the_symbol_table_may_stay(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(STUB.replace("strip -o", "ln -s"))
+    assert subject.load(tmp_path / "Dockerfile", scripts=ROOT).keeps_symbols
+    (tmp_path / "Cargo.toml").write_text("[profile.release]\nstrip = true\n")
+    loaded = subject.load(tmp_path / "Dockerfile", scripts=ROOT, like=tmp_path)
+    assert not loaded.keeps_symbols

@@ -39,6 +39,25 @@ def test_flags_that_hold_in_a_container_are_those_of_the_environment(text: str, 
 
 
 @pytest.mark.parametrize(
+    ("text", "speaks"),
+    [
+        ("RUN cargo build --release && strip target/release/app", True),
+        ("RUN llvm-strip -o /a /b", True),
+        ("ENV CARGO_PROFILE_RELEASE_STRIP=none", True),
+        ('ENV RUSTFLAGS="-C link-arg=-s"', True),
+        ("RUN install -Ds target/release/app /app", True),
+        ("RUN cargo build --release --config profile.release.strip=true", True),
+        ("RUN <<EOF\nstrip_binary /a\nEOF", True),
+        ("RUN curl -L x | tar xz --strip-components=1", False),
+        ("RUN install -m 755 a b && cargo build # nothing is stripped", False),
+        ("COPY descriptions stripes/", False),
+    ],
+)
+def test_stripping_is_spoken_of_in_many_words(text: str, speaks: bool) -> None:
+    assert texts.speaks_of_stripping(dockerfile.parse(f"FROM rust\n{text}\n")) is speaks
+
+
+@pytest.mark.parametrize(
     ("destination", "program"),
     [
         ("${LAMBDA_RUNTIME_DIR}/bootstrap", "/var/runtime/bootstrap"),

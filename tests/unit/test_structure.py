@@ -45,7 +45,13 @@ REGRESSIONS = ROOT / "fixtures" / "dockerfiles" / "regressions.toml"
 BAD = [Bad(**entry) for entry in tomllib.loads(REGRESSIONS.read_text())["bad"]]
 
 NEEDS_FILES = {"toolchain-after-dependencies": {"Cargo.lock", "rust-toolchain.toml"}}
-NEEDS_IGNORED = {"single-stage", "ignore-file", "lock-file-ignored", "build-script-ignored"}
+NEEDS_OTHERS = {
+    "single-stage",
+    "ignore-file",
+    "lock-file-ignored",
+    "build-script-ignored",
+    "not-stripped",
+}
 """Rules that no edit of a Dockerfile shows."""
 
 
@@ -85,7 +91,7 @@ def test_one_edit_of_a_good_dockerfile_is_found_at_its_line(bad: Bad) -> None:
 
 
 def test_every_rule_has_an_example_that_it_finds() -> None:
-    tested = {bad.rule for bad in BAD} | NEEDS_IGNORED
+    tested = {bad.rule for bad in BAD} | NEEDS_OTHERS
     assert tested == {rule.id for rule in structure.RULES}
 
 
@@ -446,12 +452,16 @@ ENTRYPOINT ["/app"]
         ({".cargo/config.toml": b'rustflags = ["-Ctarget-feature=+crt-static"]'}, {"libc-missing"}),
         ({".cargo/config": b'[build]\ntarget = "x86_64-unknown-linux-musl"\n'}, {"libc-missing"}),
         ({"Cargo.lock": b'[[package]]\nname = "app"\n'}, {"no-dependency-layer"}),
+        ({"Cargo.toml": b"[profile.release]\nstrip = true\n"}, {"not-stripped"}),
     ],
 )
 def test_what_the_project_says_is_heard(files: dict[str, bytes], silent: set[str]) -> None:
-    """What it configures cargo with, and that it has no crates from elsewhere."""
-    lock = {"Cargo.lock": b'[[package]]\nname = "itoa"\nsource = "registry+x"\n'}
-    known = {path: File(content) for path, content in {**lock, **files}.items()}
+    """What it configures cargo with, that it has no crates from elsewhere, and that it strips."""
+    plain = {
+        "Cargo.lock": b'[[package]]\nname = "itoa"\nsource = "registry+x"\n',
+        "Cargo.toml": b"[package]\n",
+    }
+    known = {path: File(content) for path, content in {**plain, **files}.items()}
     found = {f.rule for f in structure.check(dockerfile.parse(STATIC), files=known)}
-    asked = {"libc-missing", "no-dependency-layer"}
+    asked = {"libc-missing", "no-dependency-layer", "not-stripped"}
     assert found & asked == asked - silent

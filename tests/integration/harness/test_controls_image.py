@@ -117,13 +117,25 @@ def test_most_rules_have_a_negative_control_on_a_real_image() -> None:
     assert held == {DIFFERS, *RULES} - {"size", "architecture"}
 
 
-def test_a_symbol_table_that_the_project_has_kept_may_ship(
-    open_workspace: Callable[[Path], Workspace], reader: Reader, tmp_path: Path
+@pytest.mark.parametrize(
+    ("instead", "manifest"),
+    [
+        ("cp target/release/app /app", "[package]\n"),
+        ("cp target/release/app /app # strip", '[profile.release]\nstrip = "debuginfo"\n'),
+    ],
+)
+def test_a_symbol_table_that_nobody_wants_away_may_ship(
+    instead: str,
+    manifest: str,
+    open_workspace: Callable[[Path], Workspace],
+    reader: Reader,
+    tmp_path: Path,
 ) -> None:
+    """Neither the Dockerfile speaks of stripping nor the project; or that has it kept."""
     text = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
     path = tmp_path / "kept.Dockerfile"
-    path.write_text(text.replace("strip -o /app target/release/app", "cp target/release/app /app"))
-    (tmp_path / "Cargo.toml").write_text('[profile.release]\nstrip = "debuginfo"\n')
+    path.write_text(text.replace("strip -o /app target/release/app", instead))
+    (tmp_path / "Cargo.toml").write_text(manifest)
     workspace = open_workspace(path)
     p8.judge_plan(PLAN, workspace, reader, judge=judge_of(workspace))
     assert workspace.observations[0].succeeded
