@@ -91,25 +91,9 @@ ENTRYPOINT ["/app"]
 """
 
 
-IN_A_FOLDER = """\
-FROM rust:1.85-slim-bookworm AS dependencies
-WORKDIR /src/service
-COPY service/Cargo.toml service/Cargo.lock ./
-COPY service/.cargo .cargo
-COPY service/vendor vendor
-COPY service/app/Cargo.toml app/
-COPY shared/Cargo.toml ../shared/
-RUN mkdir -p app/src ../shared/src && echo 'fn main() {{}}' | tee app/src/main.rs >app/build.rs \\
- && touch ../shared/src/lib.rs && cargo build --release --locked
-FROM dependencies AS build
-COPY service .
-COPY shared ../shared
-RUN {touch} && cargo build --release --locked
-FROM debian:bookworm-slim
-COPY --from=build /src/service/target/release/app /app
-USER 1
-ENTRYPOINT ["/app"]
-"""
+IN_A_FOLDER = DOCKERFILE.replace(
+    "WORKDIR /src\nCOPY . .\n", "WORKDIR /src/service\nCOPY service .\nCOPY shared ../shared\n"
+).replace("target=/src/target", "target=/src/service/target")
 
 
 Opened = Callable[..., contextlib.AbstractContextManager[tuple[Checkout, Workspace, Judge]]]
@@ -204,7 +188,8 @@ def test_a_project_in_a_folder_is_judged_with_what_lies_beside_it(
         for path, content in PROJECT.items()
     }
     report = ""
-    with opened(IN_A_FOLDER.format(touch=touch), moved) as (start, workspace, judge):
+    text = IN_A_FOLDER.format(id=f"test-{secrets.token_hex(4)}", touch=touch)
+    with opened(text, moved) as (start, workspace, judge):
         assert start.source == "service/app/src/main.rs"
         try:
             p5.judge_plan(each_file_in_turn(start), workspace, judge=judge)
