@@ -33,7 +33,17 @@ def binary_of(
     given: Mapping[str, str] = NOTHING_GIVEN,
     target: str | None = None,
 ) -> str:
-    """Return what the Dockerfile calls its binary, itself or by an ARG; or `app`.
+    """Return what the Dockerfile calls its binary, or `app` where it gives it no name."""
+    return named_binary(parsed, given, target) or "app"
+
+
+def named_binary(
+    parsed: Dockerfile,
+    given: Mapping[str, str] = NOTHING_GIVEN,
+    target: str | None = None,
+) -> str | None:
+    """Return what the Dockerfile calls its binary, itself or by an ARG; None where it takes what
+    there is.
 
     What the stage that is built (`target`, or the last) says goes before what it needs, and that
     before the rest; of several names the one that it copies. Of an ARG the value counts that is
@@ -55,7 +65,7 @@ def binary_of(
     )
     names = [value for value in said if value and value not in _FOLDERS]
     copied = {posixpath.basename(path) for path in _copied_out(graph.steps_along(built))}
-    return next((name for name in names if name in copied), next(iter(names), "app"))
+    return next((name for name in names if name in copied), next(iter(names), None))
 
 
 def _copied_out(steps: Iterable[stagegraph.Step]) -> Iterator[str]:

@@ -36,6 +36,7 @@ _VOLATILE = re.compile(layers.COMMITS, re.IGNORECASE)
 class Subject(Brief):
     """The Dockerfile under test with what surrounds it.
 
+    `takes_by_name` says that another program beside `binary` is none that the Dockerfile may take.
     `ignore` is the text of its own `.dockerignore` file. `volatile` names the ARGs that change with
     every commit or build where such a thing is declared. `roles` overrides those that are inferred,
     `program` is the artifact's path in the image where the entry point is not it, `image_files` are
@@ -50,6 +51,7 @@ class Subject(Brief):
     scripts: Path
     shape: fitting.Shape
     binary: str = "app"
+    takes_by_name: bool = True
     ignore: str | None = None
     volatile: tuple[str, ...] = ()
     project: Path | None = None
@@ -168,18 +170,18 @@ def describe(
 ) -> Subject:
     """Return the subject that a parsed Dockerfile makes with the build arguments `given`."""
     binary = naming.binary_of(parsed, given, target)
+    arguments = naming.arguments(parsed, binary)
     return Subject(
         dockerfile=parsed,
         scripts=scripts,
         shape=fitting.shape(parsed, dockerignore.parse(ignore or ""), binary=binary),
         binary=binary,
+        takes_by_name=bool(naming.named_binary(parsed, given, target) or arguments),
         ignore=ignore,
         volatile=volatile(parsed),
         project=project,
         program=naming.program_of(parsed),
-        options=BuildOptions(
-            build_args=naming.arguments(parsed, binary) if project is None else {}
-        ),
+        options=BuildOptions(build_args=arguments if project is None else {}),
         required={} if project is not None else fitting.required(parsed),
     )
 

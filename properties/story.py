@@ -37,7 +37,9 @@ def any_plan(
         fitting = [c for c in classes if c in checkouts.CLASSES]
         return plans(start=st.just(start), classes=fitting, least=least, most=most)
     generated = blueprints(shape=subject.shape, binary=subject.binary, dependencies=dependencies)
-    return plans(start=generated, classes=classes, least=least, most=most)
+    one_program = () if subject.takes_by_name else (EditClass.BIN_ADD,)
+    fitting = [c for c in classes if c not in one_program]
+    return plans(start=generated, classes=fitting, least=least, most=most)
 
 
 def checkout_of(subject: Subject) -> Checkout | None:

@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import find, given
+from hypothesis import strategies as st
 
 from harness import dockerfile, subject
 from harness.config import Config
 from harness.errors import ProjectError, UsageError
+from harness.model import EditClass
 from harness.structure import stagegraph
+from properties.story import any_plan
 
 ROOT = Path(__file__).parents[2]
 STUB = (ROOT / "fixtures/dockerfiles/good/stub-layers.Dockerfile").read_text()
@@ -160,6 +164,25 @@ def test_a_project_chooses_its_own_binary(tmp_path: Path) -> None:
     assert subject.describe(parsed, scripts=tmp_path).options.build_args == {"BIN": "app"}
     made = subject.describe(parsed, scripts=tmp_path, project=tmp_path)
     assert made.options.build_args == {}
+
+
+@given(data=st.data())
+def test_a_second_program_is_none_of_a_dockerfile_that_takes_what_there_is(
+    data: st.DataObject,
+) -> None:
+    text = (ROOT / "fixtures/dockerfiles/good/any-program.Dockerfile").read_text()
+    takes_any = subject.describe(dockerfile.parse(text), scripts=ROOT)
+    takes_one = subject.describe(dockerfile.parse(STUB), scripts=ROOT)
+    assert (takes_any.takes_by_name, takes_one.takes_by_name) == (False, True)
+    classes = (EditClass.SOURCE, EditClass.BIN_ADD)
+    drawn = data.draw(any_plan(takes_any, classes))
+    assert {step.edit.edit_class for step in drawn.steps} == {EditClass.SOURCE}
+
+
+def test_a_second_program_is_added_where_one_is_taken_by_name() -> None:
+    takes_one = subject.describe(dockerfile.parse(STUB), scripts=ROOT)
+    plan = any_plan(takes_one, (EditClass.SOURCE, EditClass.BIN_ADD))
+    find(plan, lambda drawn: any(s.edit.edit_class is EditClass.BIN_ADD for s in drawn.steps))
 
 
 def test_only_what_an_old_frontend_cannot_read_asks_for_a_newer_engine() -> None:
