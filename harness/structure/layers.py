@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import fnmatch
+from pathlib import PurePosixPath
 from typing import Final
 
 from harness.model import Instruction
@@ -183,7 +184,11 @@ def _installs(command: Command) -> bool:
     verb, options, _ = subcommand(command)
     if verb:
         return verb in ("install", "binstall") and "--path" not in options
-    return any(word in _INSTALLING.get(command.program, ()) for word in command.words[1:4])
+    words = command.words
+    if command.program == "xargs":
+        words = words[next((n for n, w in enumerate(words) if w in _INSTALLING), len(words)) :]
+    program = PurePosixPath(words[0]).name if words else ""
+    return any(word in _INSTALLING.get(program, ()) for word in words[1:4])
 
 
 def _volatile_above_dependencies(facts: Facts) -> Found:
