@@ -34,6 +34,7 @@ _NON_ROOT_IMAGE: Final = re.compile(r".*nonroot.*|cgr\.dev/.*")
 _SPARE: Final = frozenset(
     {"target", "release", "debug", "deps", "src", ".cargo", "cargo", "rustup"}
 )
+_VARIABLE: Final = re.compile(r"\$\{?(\w+)")
 _SYSTEM: Final = frozenset({"/", "/usr", "/usr/local", "/root", "/home", "/opt", "/var", "/lib"})
 
 
@@ -195,11 +196,14 @@ def _runs_as_root(facts: Facts) -> Found:
         if not _NON_ROOT_IMAGE.fullmatch(facts.graph.base_image(facts.runtime)):
             yield stage.line, "no USER is named: the process is root"
         return
-    name = stagegraph.expanded(
-        users[-1].instruction.value, users[-1].environment, facts.dockerfile.escape
-    )
+    user, escape = users[-1].instruction, facts.dockerfile.escape
+    name = stagegraph.expanded(user.value, users[-1].environment, escape)
     if name.partition(":")[0] in ("root", "0"):
-        yield users[-1].instruction.line, f"USER {name}: the process is root"
+        yield user.line, f"USER {name}: the process is root"
+    arguments = [step.instruction for step in steps if step.instruction.keyword == "ARG"]
+    given = {n for arg in arguments for n, _ in instructions.assignments(arg, escape=escape)}
+    if not name.partition(":")[0] and not given & set(_VARIABLE.findall(user.value)):
+        yield user.line, f"USER {user.value} is empty, no ARG of the stage has it: it means root"
 
 
 def _shell_form(facts: Facts) -> Found:

@@ -343,6 +343,8 @@ QUIET = [
     "RUN --mount=type=bind,from=plan,source=/plan,target=/app cargo build -r --target-dir /t\n"
     "COPY . .\nRUN touch src/main.rs && cargo build -r --target-dir /t\n"
     "FROM debian:12\nCOPY --from=b /t/release/app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM debian:12\nARG APP_UID\nUSER $APP_UID\n",
+    "ARG APP_UID=1000\nFROM debian:12\nARG APP_UID\nUSER ${APP_UID}\n",
     "FROM debian:12\nRUN chmod 1777 /tmp && chmod +x /a && chmod 0755 /b\nUSER 1\n",
     "FROM rust:1.85-alpine AS b\nCOPY Cargo.* ./\n"
     "RUN mkdir src; set -e; echo 'fn main(){}'>src/main.rs; cargo build -r || exit 1\n"
