@@ -116,11 +116,17 @@ def judge_build(
     for path in after.keys() - before.keys():  # or a build that repeats it would change nothing
         trees.remove(dev.project / path)
     judge("The build changed the source tree.", holds=not rows, scenario=story, rows=rows)
+    groups = {dev.gid, dev.project.stat().st_gid}  # BSD's files have the group of their folder
     foreign = [
-        Row(str(path.relative_to(dev.project)), str(dev.uid), str(path.lstat().st_uid))
+        Row(
+            str(path.relative_to(dev.project)),
+            f"{dev.uid}:{dev.gid}",
+            f"{path.lstat().st_uid}:{path.lstat().st_gid}",
+        )
         for name in DECLARED
         for path in (dev.project / name, *(dev.project / name).rglob("*"))
-        if os.path.lexists(path) and path.lstat().st_uid != dev.uid
+        if os.path.lexists(path)
+        and (path.lstat().st_uid != dev.uid or path.lstat().st_gid not in groups)
     ]
     judge(
         "What the build left in the source tree is not the caller's.",

@@ -183,24 +183,24 @@ def judge_made_anew(dev: Scripted, *, judge: Judge) -> None:
 
 
 def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
-    """Build; write as much again with the date of before; link to another file of that date.
+    """Build; write as much again with the date of before; link to another file of that date, and to
+    a third.
 
     The dates are old where the scripts say that they see such edits: cargo itself does not.
     """
     story = ["a project, dev build"]
     date = (dev.project / DATA).stat().st_mtime_ns
-    other = Path(DATA).with_name("other.bin")
-    put_dated(dev, str(other), b"another", date)
     for content in (b"one", b"two"):
         put_dated(dev, DATA, content, date)
         story.append(f"{DATA}: {content!r}, dated as it was, dev build")
         judge_build(dev, content, story, judge)
-    if Promise.SEES_OLD_DATES not in dev.promises:
-        put_dated(dev, str(other), b"another", date)
-    trees.put(dev.project, DATA, Link(other.name))
-    dev.hand_over(dev.project / "src")
-    story.append(f"{DATA}: a link to another file, as old as it was, dev build")
-    judge_build(dev, b"another", story, judge)
+    others = (Path(DATA).with_name(name) for name in ("other.bin", "third.bin"))
+    for other in others:
+        put_dated(dev, str(other), other.name.encode(), date)
+        trees.put(dev.project, DATA, Link(other.name))
+        dev.hand_over(dev.project / "src")
+        story.append(f"{DATA}: a link to {other.name}, as old as it was, dev build")
+        judge_build(dev, other.name.encode(), story, judge)
 
 
 def judge_removed(dev: Scripted, *, judge: Judge) -> None:
@@ -300,6 +300,7 @@ def judge_lock(lock: str, dev: Scripted, *, judge: Judge) -> None:
     fitting = file.read_bytes()
     try:
         file.write_text(lock)
+        os.utime(dev.project / "Cargo.toml")  # as after an edit of the dependencies
         before = sources(dev.project)
         seen = dev.run(DEV_CONTAINER, "build")
         count(f"status with a lock file that does not fit: {seen.status}")

@@ -111,6 +111,7 @@ class Scripted:
         buildx = noting.stand_in_for_buildx(self.bench.engine.buildx, self.project.parent / "tools")
         self.environment = {**script_environment(workspace), "LAYERPROOF_BUILDX": str(buildx)}
         self.uid = PLAIN_USER if plain and os.getuid() == 0 and _can_change_user() else os.getuid()
+        self.gid = os.getgid() if self.uid == os.getuid() else self.uid
         if self.uid != os.getuid():
             self.environment |= _home(self.project.parent / "home")
             self.hand_over(self.project.parent / "home")
@@ -130,7 +131,7 @@ class Scripted:
             return
         for path in (folder, *folder.rglob("*")):
             if path.lstat().st_uid != self.uid:
-                os.lchown(path, self.uid, self.uid)
+                os.lchown(path, self.uid, self.gid)
 
     def run(
         self,
@@ -282,7 +283,7 @@ class Scripted:
         """Return the command as the caller runs it: with access to the engine, as its group has."""
         if self.uid == os.getuid():
             return tuple(argv)
-        identity = (f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups")
+        identity = (f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups")
         access = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
         return ("setpriv", *identity, *access, "--", *argv)
 
