@@ -102,7 +102,7 @@ def load(project: Path, *, binary: str | None = None, folder: str = "") -> Check
     own = _package(source, manifests)
     beside = (f for f in sorted(manifests) if f != own and _is_member(f, manifests, folder))
     members = [own, *beside]
-    roots = (posixpath.join(member, "src/lib.rs") for member in members)
+    roots = (_library_of(member, manifests.get(member, {})) for member in members)
     libraries = [path for path in roots if path in files and path != source]
     said = manifests.get(own, {}).get("package", {}).get("build", "build.rs")
     script = posixpath.normpath(posixpath.join(own, str(said)))
@@ -110,7 +110,7 @@ def load(project: Path, *, binary: str | None = None, folder: str = "") -> Check
         tuple(sorted(files.items())),
         source,
         folder=folder,
-        others=(*libraries[:1], *_compiled_in(members, files)[:1], *libraries[1:]),
+        others=(*libraries[:1], *_compiled_in(members, manifests, files)[:1], *libraries[1:]),
         build_script=script if script in files else None,
     )
 
@@ -127,12 +127,23 @@ def _programs(files: Tree) -> dict[str, str]:
     return found
 
 
-def _compiled_in(members: Sequence[str], files: Tree) -> list[str]:
+def _compiled_in(
+    members: Sequence[str], manifests: Mapping[str, Mapping[str, Any]], files: Tree
+) -> list[str]:
     """Return the files that the packages in these folders compile into their crates as they are."""
     found = []
+    begins = {
+        member: (
+            *_programs_of(member, manifests[member], files),
+            _library_of(member, manifests[member]),
+        )
+        for member in members
+    }
     for path, entry in sorted(files.items()):
-        package = next((m for m in members if _within(posixpath.join(m, "src"), path)), None)
-        if package is None or not path.endswith(".rs") or not isinstance(entry, File):
+        package = _package(path, manifests)
+        if package not in begins or not path.endswith(".rs") or not isinstance(entry, File):
+            continue
+        if not any(_within(posixpath.dirname(first) or path, path) for first in begins[package]):
             continue
         for match in _COMPILED_IN.finditer(entry.content.decode(errors="replace")):
             base = package if match["of_package"] else posixpath.dirname(path)
@@ -199,10 +210,17 @@ def _library(now: Checkout) -> tuple[str, str] | None:
         whole, base = (shared.get(name), now.folder) if asked.get("workspace") else (asked, folder)
         if isinstance(whole, dict) and "path" in whole:
             place = posixpath.normpath(posixpath.join(base, whole["path"]))
-            source, package = f"{place}/src/lib.rs", manifests.get(place, {}).get("package", {})
+            manifest = manifests.get(place, {})
+            source, package = _library_of(place, manifest), manifest.get("package", {})
             if source in now.tree and "name" in package:
                 return source, str(package["name"])
     return None
+
+
+def _library_of(folder: str, manifest: Mapping[str, Any]) -> str:
+    """Return where the library of the package in a folder begins, if it has one."""
+    path = manifest.get("lib", {}).get("path", "src/lib.rs")
+    return posixpath.normpath(posixpath.join(folder, str(path)))
 
 
 def _package(source: str, manifests: Mapping[str, Mapping[str, Any]]) -> str:

@@ -218,8 +218,8 @@ IN_A_FOLDER = {
     "services/api/Cargo.toml": '[package]\nname = "api"\n[dependencies]\n'
     "lib-one = { workspace = true }\n",
     "services/api/src/main.rs": "fn main() {\n}\n",
-    "services/lib-one/Cargo.toml": '[package]\nname = "lib-one"\n',
-    "services/lib-one/src/lib.rs": "",
+    "services/lib-one/Cargo.toml": '[package]\nname = "lib-one"\n[lib]\npath = "all/of.rs"\n',
+    "services/lib-one/all/of.rs": "",
     "services/lib-old/Cargo.toml": '[package]\nname = "lib-old"\n',
     "services/lib-old/src/lib.rs": "",
 }
@@ -231,11 +231,11 @@ def test_a_project_in_a_folder_is_edited_there(tmp_path: Path) -> None:
         (tmp_path / path).write_text(content)
     now = checkouts.load(tmp_path, folder="services")
     assert now.source == "services/api/src/main.rs"
-    assert now.others == ("services/lib-one/src/lib.rs",)
+    assert now.others == ("services/lib-one/all/of.rs",)
     assert checkouts.locked(now) == {"itoa 1.0.0"}
     library = checkouts.edit_of_a_library(now)
     assert library is not None
-    assert (tuple(library[0].changes), library[1]) == (("services/lib-one/src/lib.rs",), "lib-one")
+    assert (tuple(library[0].changes), library[1]) == (("services/lib-one/all/of.rs",), "lib-one")
     profile = checkouts.apply(EditClass.PROFILE, now, 0)
     assert profile is not None
     assert tuple(profile[0].changes) == ("services/Cargo.toml",)
@@ -243,12 +243,16 @@ def test_a_project_in_a_folder_is_edited_there(tmp_path: Path) -> None:
 
 
 EMBEDDING = {
-    "Cargo.toml": '[package]\nname = "app"\n',
+    "Cargo.toml": '[package]\nname = "app"\n[[bin]]\nname = "x"\npath = "cmd/x.rs"\n',
+    "cmd/x.rs": 'const X: &str = include_str!("x.txt");\n',
+    "cmd/x.txt": "",
     "src/main.rs": 'const A: &str = include_str!("../sql/a.sql");\nfn main() {\n}\n',
     "src/pages/mod.rs": "const B: &[u8] =\n    include_bytes!(concat!(env!("
     '"CARGO_MANIFEST_DIR"), "/pages/b.html"));\n'
     'const C: &str = include_str!("gone.txt");\n',
     "src/lib.rs": "",
+    "tests/all.rs": 'const D: &str = include_str!("d.txt");\n',
+    "tests/d.txt": "",
     "sql/a.sql": "SELECT 1;",
     "pages/b.html": "<b>",
     "notes/c.txt": "",
@@ -258,16 +262,16 @@ EMBEDDING = {
 @pytest.mark.parametrize(
     ("left_out", "others"),
     [
-        (None, ("src/lib.rs", "sql/a.sql")),
-        ("src/lib.rs", ("sql/a.sql",)),
-        ("sql/a.sql", ("src/lib.rs", "pages/b.html")),
+        ((), ("src/lib.rs", "cmd/x.txt")),
+        (("src/lib.rs", "cmd/x.rs"), ("sql/a.sql",)),
+        (("cmd/x.txt", "sql/a.sql"), ("src/lib.rs", "pages/b.html")),
     ],
 )
 def test_a_file_that_is_compiled_in_is_a_source(
-    left_out: str | None, others: tuple[str, ...], tmp_path: Path
+    left_out: tuple[str, ...], others: tuple[str, ...], tmp_path: Path
 ) -> None:
     for path, content in EMBEDDING.items():
-        if path != left_out:
+        if path not in left_out:
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text(content)
     now = checkouts.load(tmp_path)
