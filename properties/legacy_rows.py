@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zipfile
 from collections.abc import Mapping
@@ -90,6 +91,13 @@ def zip_rows(archive: Path, content: bytes) -> list[Row]:
                 Row(f"{ZIP}: content", "the bootstrap", "the bootstrap" if same else "other")
             )
     return rows
+
+
+def readers_row(archive: Path) -> Row:
+    """Expect a zip, as it lies there, to be read by whom the umask leaves that."""
+    os.umask(umask := os.umask(0))  # there is no other way to read it
+    wanted, found = 0o444 & ~umask, archive.stat().st_mode & 0o444
+    return Row(f"{ZIP}: may be read by", f"{wanted:04o}", f"{found:04o}")
 
 
 def mode_of(info: zipfile.ZipInfo) -> str:

@@ -68,6 +68,7 @@ from properties.legacy_rows import (
     artifact_rows,
     artifacts,
     exit_row,
+    readers_row,
     said_rows,
     source_rows,
     sources_of,
@@ -332,6 +333,9 @@ def judge_calls(
             *artifact_rows(expected, seen, before, scripts.project),
             *source_rows(sources, sources_of(scripts.project)),
         ]
+        zipped = artifacts(scripts.project).get(ZIP)
+        if call.umask is None and seen.status == 0 and zipped not in {None, before.get(ZIP)}:
+            rows.append(readers_row(scripts.project / ZIP))
         judge(
             "The invocation did not do what the legacy interface promises.",
             holds=same_lines(rows),
