@@ -185,14 +185,15 @@ def judge_made_anew(dev: Scripted, *, judge: Judge) -> None:
 
 
 def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
-    """Build; write as much again with the date of before; link to another file of that date, and to
-    a third.
+    """Build; write as much again with the date of before; link to another file of that date.
 
-    The dates are old where the scripts say that they see such edits: cargo itself does not.
+    The dates are old where the scripts say that they see such edits: cargo itself does not, nor
+    that a link goes on to a third file.
     """
     story = ["a project, dev build"]
     date = (dev.project / DATA).stat().st_mtime_ns
-    others = [Path(DATA).with_name(name) for name in ("other.bin", "third.bin")]
+    sees_all = Promise.SEES_OLD_DATES in dev.promises
+    others = [Path(DATA).with_name(name) for name in ("another", "a third")[: 1 + sees_all]]
     for other in others:
         put_dated(dev, str(other), other.name.encode(), date)
     for content in (b"one", b"two"):
@@ -200,11 +201,11 @@ def judge_hidden(dev: Scripted, *, judge: Judge) -> None:
         story.append(f"{DATA}: {content!r}, dated as it was, dev build")
         judge_build(dev, content, story, judge)
     for other in others:
-        if Promise.SEES_OLD_DATES not in dev.promises:
+        if not sees_all:
             put_dated(dev, str(other), other.name.encode(), date)
         trees.put(dev.project, DATA, Link(other.name))
         dev.hand_over(dev.project / "src")
-        story.append(f"{DATA}: a link to {other.name}, as old as it was, dev build")
+        story.append(f"{DATA}: a link to {other.name} file, as old as it was, dev build")
         judge_build(dev, other.name.encode(), story, judge)
 
 
