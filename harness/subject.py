@@ -131,8 +131,8 @@ def project_folder(project: Path, parsed: Dockerfile) -> str:
         for pattern in MANIFESTS_BELOW
         for file in project.glob(pattern)
     )
-    named, locked = fitting.project_folder(parsed), (project / f / LOCK for f in below)
-    roots = [file.parent.relative_to(project).as_posix() for file in locked if file.is_file()]
+    named = fitting.project_folder(parsed)
+    roots = [folder for folder in below if (project / folder / LOCK).is_file()]
     if named in below:
         return named
     if len(roots) == 1:

@@ -311,7 +311,7 @@ RULES: Final = (
     ),
     Rule(
         "not-stripped",
-        "It is a tenth or more of the program, and nothing reads it there.",
+        "Its names serve backtraces alone, and are downloaded with each cold start.",
         "Write strip = true in [profile.release], or strip the binary in the RUN that compiles it.",
         "RUN cargo build --release --locked",
         _not_stripped,
