@@ -11,6 +11,7 @@ from harness.model import Dockerfile
 from harness.parsing import instructions
 from harness.structure import shell, stagegraph
 from harness.structure.compiles import subcommand
+from harness.structure.shell import Command
 from harness.texts import run_texts
 
 _OTHER_SYSTEMS = {"apk", "dnf", "microdnf", "pacman", "tdnf", "yum", "zypper"}
@@ -30,31 +31,24 @@ _WRAPPERS = {"auditable", "chef", "cross", "lambda", "leptos", "xwin", "zigbuild
 
 def downloads(parsed: Dockerfile) -> bool:
     """Whether a RUN calls a program that fetches what no generated project brings along."""
-    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
-    called = [command for instruction in running for command in shell.commands_of(instruction)]
     return any(
         command.program in _FETCHING or (command.program, *command.words[1:2]) in _FETCHING_CALLS
-        for command in called
+        for command in _called(parsed)
     )
 
 
-def vendoring(parsed: Dockerfile) -> int | None:
-    """Return the line of a RUN that vendors crates from crates.io itself; None where none does.
-
-    `cargo vendor` passes over the sources that cargo's configuration puts in crates.io's place,
-    unless it is told not to.
-    """
-    running = (i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN")
-    return next(
-        (
-            instruction.line
-            for instruction in running
-            for command in shell.commands_of(instruction)
-            if (command.program, *command.words[1:2]) == ("cargo", "vendor")
-            and "--respect-source-config" not in command.words
-        ),
-        None,
+def installs_tools(parsed: Dockerfile) -> bool:
+    """Whether a RUN installs with cargo what is not the project itself."""
+    return any(
+        (command.program, *command.words[1:2]) == ("cargo", "install")
+        and not any(word.startswith("--path") for word in command.words[2:])
+        for command in _called(parsed)
     )
+
+
+def vendors(parsed: Dockerfile) -> bool:
+    """Whether a RUN calls `cargo vendor`."""
+    return any((c.program, *c.words[1:2]) == ("cargo", "vendor") for c in _called(parsed))
 
 
 def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
@@ -79,6 +73,11 @@ def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
             if command.program in _OTHER_SYSTEMS and not re.search(asked, texts):
                 found.setdefault(command.program, step.instruction.line)
     return found
+
+
+def _called(parsed: Dockerfile) -> list[Command]:
+    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
+    return [command for instruction in running for command in shell.commands_of(instruction)]
 
 
 def secrets(parsed: Dockerfile) -> frozenset[str]:

@@ -22,7 +22,7 @@ from typing import TypeVar
 import docker
 import requests
 
-from harness import cache, engine, fitting, outside, strategies, subject, texts
+from harness import cache, engine, fitting, strategies, subject, texts
 from harness.brief import Brief
 from harness.engine import Engine
 from harness.errors import LOG_TAIL_LINES, LayerProofError, ProjectError
@@ -369,24 +369,19 @@ def prepare(
 def expect_projects_to_fit(under_test: Subject) -> None:
     """Raise ProjectError where a Dockerfile can build none of the projects that are generated.
 
-    All of them lie in the context's root, and take their crates from where cargo is told to.
+    All of them lie in the context's root, or in the folder that it takes them from.
     """
     parsed = under_test.dockerfile
     if under_test.project is not None:
         return
-    taken, vendoring = fitting.project_elsewhere(parsed), outside.vendoring(parsed)
-    found: tuple[str, ...] = ()
+    taken = fitting.project_elsewhere(parsed)
     if taken is not None:
-        expected = "expected an instruction that takes the Cargo.toml of one folder of the context"
-        found = (expected, f"found one that takes {taken!r}")
-    elif vendoring is not None:
-        found = (
-            f"`cargo vendor` at line {vendoring} wants crates of crates.io, not generated ones",
-        )
-    if found:
         raise ProjectError(
             f"no generated project fits {parsed.path}",
-            context=found,
+            context=(
+                "expected an instruction that takes the Cargo.toml of one folder of the context",
+                f"found one that takes {taken!r}",
+            ),
             hint="judge it by its own project (--project DIRECTORY), and name in layerproof.toml "
             "the properties that cannot be claimed (not-claimed)",
         )

@@ -19,7 +19,7 @@ from harness.model import BuildOptions, Dockerfile, Stage, Tree
 from harness.parsing import dockerignore, expansion, instructions
 from harness.parsing.dockerignore import Ignore
 from harness.structure import layers
-from harness.structure.rules import LOCK
+from harness.structure.rules import CONFIGURATION, LOCK, TOOLCHAIN
 
 NOTHING_SAID = Config()
 HEREDOC_VERSION = 23
@@ -159,6 +159,19 @@ def said_of_strip(project: Path) -> object:
         return None
 
 
+def said_of_targets(under_test: Subject) -> str:
+    """Return all that may name the target to compile for: the Dockerfile, cargo's configuration and
+    the toolchain file of a project that is not generated.
+    """
+    files: tuple[Path, ...] = ()
+    if under_test.project is not None:
+        folder = under_test.project / under_test.project_folder
+        files = tuple(folder / name for name in (*CONFIGURATION, *TOOLCHAIN))
+    return "\n".join(
+        (under_test.dockerfile.text, *(file.read_text() for file in files if file.is_file()))
+    )
+
+
 def describe(
     parsed: Dockerfile,
     *,
@@ -243,19 +256,19 @@ def compiles(parsed: Dockerfile, index: int) -> bool:
 
 
 def with_bases(
-    parsed: Dockerfile, images: Mapping[int, str], mounted: Mapping[str, str] = naming.NOTHING_GIVEN
+    parsed: Dockerfile, images: Mapping[int, str], taken: Mapping[str, str] = naming.NOTHING_GIVEN
 ) -> str:
     """Return the Dockerfile's text with the images of some stages replaced, line for line, and
-    those by name that files are `mounted` from.
+    those by name that files are `taken` from.
     """
     lines = parsed.text.splitlines(keepends=True)
     for index, image in images.items():
         stage = parsed.stages[index]
         at = stage.line - 1
         lines[at] = lines[at].replace(stage.base, image, 1)
-    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
-    for name, image in mounted.items():
-        for at in (n - 1 for i in running for n in range(i.line, i.end_line + 1)):
+    taking = [i for s in parsed.stages for i in s.instructions if i.keyword in {"COPY", "RUN"}]
+    for name, image in taken.items():
+        for at in (n - 1 for i in taking for n in range(i.line, i.end_line + 1)):
             lines[at] = re.sub(rf"(?<=\bfrom=){re.escape(name)}(?=[,\s])", image, lines[at])
     return "".join(lines)
 

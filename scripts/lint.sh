@@ -27,7 +27,7 @@ main() {
   "$SCRIPTS/setup.sh" python || exit
   cd "$ROOT"
   PATH="$ROOT/.venv/bin:$PATH"
-  for file in scripts/*.sh scripts/lib/*.sh .ci/run; do scripts+=("$file"); done
+  for file in scripts/*.sh scripts/lib/*.sh harness/running/stand_in/* .ci/run; do scripts+=("$file"); done
   run_tool 'ruff check' ruff check .
   run_tool 'ruff format' ruff format --check .
   run_tool mypy mypy

@@ -183,7 +183,8 @@ def judge(image: Image, expectation: Expectation) -> list[Finding]:
     """Return what is wrong with an image, most telling first; an empty list is a pass."""
     started, init = _started(image), _init(image)
     if init is not None:
-        expectation = replace(expectation, allowed=(*expectation.allowed, init))
+        allowed = (*expectation.allowed, init, f"{init}-static")
+        expectation = replace(expectation, allowed=allowed)
     programs = {
         path: facts
         for path in image.added()
@@ -221,11 +222,18 @@ def _started(image: Image) -> str | None:
 
 
 def _init(image: Image) -> str | None:
-    """Return the file that the image starts as process 1 to start the program; None for none."""
+    """Return the file that the image starts as process 1 to start the program; None for none.
+
+    Debian's package of tini brings the same linked statically beside it.
+    """
     words = image.entrypoint or image.command
     if not words or not shell.INIT.fullmatch(posixpath.basename(words[0])):
         return None
-    return resolve(image.files(), words[0])
+    files = image.files()
+    path = next((v[5:] for v in image.environment if v.startswith("PATH=")), "")
+    folders = [""] if "/" in words[0] else path.split(":")
+    places = (resolve(files, posixpath.join(folder, words[0])) for folder in folders)
+    return next((place for place in places if place is not None), None)
 
 
 def _program(

@@ -8,7 +8,7 @@ from typing import Final
 
 from harness.structure import sources
 from harness.structure.compiles import compiles, subcommand
-from harness.structure.rules import Facts, Found, Rule
+from harness.structure.rules import TOOLCHAIN, Facts, Found, Rule
 from harness.structure.shell import Command
 from harness.structure.stagegraph import Step
 
@@ -183,7 +183,7 @@ def _toolchain_late(facts: Facts) -> Found:
         for step in after
     )
     for names, what, is_meant in (
-        (("rust-toolchain.toml", "rust-toolchain"), "the toolchain file", True),
+        (TOOLCHAIN, "the toolchain file", True),
         ((".cargo/config.toml", ".cargo/config", ".cargo"), "cargo's configuration", comes_later),
     ):
         if any(path.strip("./").startswith(n.strip(".")) for path in copied for n in names):

@@ -13,6 +13,7 @@ from harness.structure.stagegraph import Graph, Step
 Found = Iterator[tuple[int, str]]
 MANIFEST = "Cargo.toml"
 LOCK = "Cargo.lock"
+TOOLCHAIN = ("rust-toolchain.toml", "rust-toolchain")
 CONFIGURATION = (".cargo/config.toml", ".cargo/config")
 LOOKED_INTO = frozenset({MANIFEST, LOCK, *CONFIGURATION})
 """The files of a project whose content rules look at; of the rest they know the names."""

@@ -108,7 +108,7 @@ def read_out(parsed: Dockerfile) -> None:
     dockerfile.parse(for_scripts.fitted(parsed, described))
     compiler_flags(parsed)
     fitting.project_elsewhere(parsed)
-    outside.vendoring(parsed)
+    outside.vendors(parsed)
     outside.downloads(parsed)
     for stage in parsed.stages:
         subject.compiles(parsed, stage.index)

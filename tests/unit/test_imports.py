@@ -25,7 +25,16 @@ LAYERS = (
     tuple(
         f"running.{n}"
         for n in (
-            *("builder", "bases", "layer_folders", "images", "programs"),
+            *(
+                "builder",
+                "bases",
+                "derive",
+                "promises",
+                "stand_ins",
+                "layer_folders",
+                "images",
+                "programs",
+            ),
             *("sweep", "execution", "noting"),
         )
     ),

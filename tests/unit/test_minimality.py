@@ -192,6 +192,16 @@ def test_what_starts_the_program_as_process_1_is_needed() -> None:
     )
     assert rules(image) == set()
     assert "unaccounted" in rules(replace(image, entrypoint=(BINARY,)))
+    of_debian = (file("/usr/bin/tini", size=50_000), file("/usr/bin/tini-static", size=800_000))
+    by_name = replace(
+        image,
+        layers=(*GOOD.layers, of_debian),
+        contents={**GOOD.contents, "/usr/bin/tini": image.contents[init]},
+        environment=("PATH=/usr/sbin:/usr/bin",),
+        entrypoint=("tini", "--", BINARY),
+    )
+    assert rules(by_name) == set()
+    assert "unaccounted" in rules(replace(by_name, environment=("PATH=/bin",)))
 
 
 def test_what_a_stand_in_has_already_may_be_copied() -> None:

@@ -48,12 +48,18 @@ def test_what_has_to_come_with_an_image_is_named_with_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "line"),
+    ("call", "told"),
     [
-        ("mkdir src && cargo vendor --locked vendor >config", 2),
-        ("cargo vendor --respect-source-config", None),
-        ("cargo build --release", None),
+        ("cargo install cargo-chef --locked", "installs"),
+        ("cargo install --locked --version 0.1.71 cargo-chef", "installs"),
+        ("cargo install --locked --path crates/app --root /out", ""),
+        ("mkdir src && cargo vendor --locked vendor >config", "vendors"),
+        ("cargo build --release", ""),
     ],
 )
-def test_crates_that_are_vendored_come_from_crates_io_itself(call: str, line: int | None) -> None:
-    assert outside.vendoring(dockerfile.parse(f"FROM rust:1\nRUN {call}\n")) == line
+def test_tools_that_are_installed_and_crates_that_are_vendored_are_told(
+    call: str, told: str
+) -> None:
+    parsed = dockerfile.parse(f"FROM rust:1\nRUN {call}\n")
+    assert outside.installs_tools(parsed) == (told == "installs")
+    assert outside.vendors(parsed) == (told == "vendors")

@@ -1,0 +1,99 @@
+"""What an image's name promises, and how a stand-in, which is a Debian, keeps it.
+
+Some of it is said in lines of a Dockerfile, some takes a program: the shell scripts in `stand_in`,
+named as what they stand for, that do its work by what Debian has.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import outside
+from harness.model import Dockerfile
+
+SCRIPTS = Path(__file__).resolve().parent / "stand_in"
+CHEF_VERSION = "0.1.71"
+"""The newest cargo-chef that the Rust of the stand-in compiles."""
+_CHEF = re.compile(r"(^|/)cargo-chef([:@]|$)")
+_RUST = re.compile(r"(^|/)(rust|cargo-chef)([:@]|$)")
+_ALPINE = re.compile(r"(^|/)alpine([:@]|$)|[:-]alpine")
+_SAID = (
+    (
+        _RUST,
+        "ENV CARGO_HOME=/usr/local/cargo RUSTUP_HOME=/usr/local/rustup"
+        " PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        "RUN mkdir -p /usr/local/cargo/bin && chmod -R a+w /usr/local/cargo",
+    ),
+    (
+        re.compile(r"distroless|^cgr\.dev/chainguard/"),
+        "RUN echo nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin >>/etc/passwd"
+        " && echo nonroot:x:65532: >>/etc/group",
+    ),
+    (re.compile(r":(.*-)?nonroot(-|$)|^cgr\.dev/chainguard/"), "USER 65532:65532"),
+    (
+        re.compile(r"\blambda\b"),
+        "ENV LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime\nWORKDIR /var/task",
+    ),
+    (_ALPINE, "RUN echo 3.21.0 >/etc/alpine-release"),
+)
+"""Names of images, and what is true of them: Rust's have a home of cargo's that is not root's;
+distroless's and Chainguard's have an account `nonroot`, and many run as it; Lambda's have the
+variables that its documentation uses (docs.aws.amazon.com/lambda, "Deploy … container images").
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a stand-in is given: lines of a Dockerfile, and scripts of `SCRIPTS` by their names.
+
+    `chef` says that it has to have cargo-chef as well, which is compiled.
+    """
+
+    lines: tuple[str, ...]
+    scripts: tuple[str, ...]
+    chef: bool = False
+
+    def copied(self) -> tuple[str, ...]:
+        """Return the lines that bring the scripts, which go before what the system has."""
+        if not self.scripts:
+            return ()
+        return (f"COPY {shlex.join(self.scripts)} /usr/local/bin/",)
+
+
+def is_toolchain(image: str) -> bool:
+    """Whether an image is one of Rust's own: whatever a stage does upon it, it holds the tools."""
+    return _RUST.search(image) is not None
+
+
+def has_chef(image: str) -> bool:
+    """Whether an image is cargo-chef's own, one of Rust's with that tool."""
+    return _CHEF.search(image) is not None
+
+
+def of(wanted: str, parsed: Dockerfile, tools: Collection[str], spoken: str) -> Promise:
+    """Return what the name of an image promises that matters to a Dockerfile.
+
+    `tools` are those that a stage calls and does not bring itself, `spoken` is the text of all that
+    may name a target. What is compiled for musl, as all is in Alpine's image of Rust, is linked
+    statically (doc.rust-lang.org/reference/linkage.html).
+    """
+    alpine = _ALPINE.search(wanted) is not None
+    scripts = {tool for tool in tools if tool in {"apk", "rustup"}}
+    if alpine:
+        scripts |= {"adduser", "addgroup"}
+    if is_toolchain(wanted) and (alpine or "-linux-musl" in spoken):
+        scripts.add("rustc")
+    if is_toolchain(wanted) and outside.installs_tools(parsed):
+        scripts.add("cargo")
+    lines = tuple(line for name, line in _SAID if name.search(wanted))
+    return Promise(lines, tuple(sorted(scripts)), has_chef(wanted))
+
+
+def keeps(wanted: str, tool: str) -> bool:
+    """Whether a stand-in for the image with that name has a tool that no Debian brings."""
+    by = {"apk": _ALPINE, "cargo chef": _CHEF, "rustup": _RUST}.get(tool)
+    return by is not None and by.search(wanted) is not None
