@@ -51,6 +51,7 @@ _OF_A_PACKAGE = re.compile(
     r"|(rustc|run)\b(?![^\n;&|]*\s(-p|--package|--manifest-path)\b))"
 )
 """What cargo does with a package alone; the root of a generated workspace is none."""
+_READ_BY_TOOLS = re.compile(r"\bcargo[ -](chef|lambda)\b")
 _IN_A_PACKAGE = re.compile(r"\b(cat|cp|find|ls|mv|sed|touch)\s+([^\n;&|]*\s)?(\./)?src(/|\s)")
 _MADE = re.compile(
     r"\bmkdir\s+([^\n;&|]*\s)?(\./)?src(/|\s|$)|\bcargo\s+(new|init)\b", re.MULTILINE
@@ -78,7 +79,8 @@ class Shape:
     are the directories of a workspace whose manifests it lists one by one, `programs` those of them
     that it makes a main.rs for. `strips` says that the manifest has the program stripped, which the
     Dockerfile then need not do. `folder` is where in the context the project lies, empty for its
-    root.
+    root. `codegen_units` is less than what a manifest may say of them: 16 bits where tools read it
+    with the crates `cargo-manifest` or `cargo_toml`.
     """
 
     package: bool = True
@@ -90,6 +92,7 @@ class Shape:
     programs: tuple[str, ...] = ()
     strips: bool = False
     folder: str = ""
+    codegen_units: int = 2**31
 
     def program_member(self, binary: str) -> str:
         """Return the directory of the listed member that holds `binary`; empty if none is listed.
@@ -116,6 +119,7 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
     return replace(
         made,
         folder=folder,
+        codegen_units=2**16 if _READ_BY_TOOLS.search(said) else 2**31,
         package=made.package
         and (sent("src/main.rs") or not made.workspace)
         and not _takes_crates_alone(parsed),

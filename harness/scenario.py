@@ -104,12 +104,16 @@ class Bench(Brief):
         started = time.monotonic()
         name = f"{self.run_id}-{next(_numbers)}"
         home = self.root / name
-        number = 256 + secrets.randbelow(2**30) if isolated else 256
+        most = self.subject.shape.codegen_units
+        drawn = (
+            projects.PLENTY + secrets.randbelow(most - projects.PLENTY) for _ in projects.TABLES
+        )
+        numbers = tuple(drawn) if isolated else (projects.PLENTY,) * len(projects.TABLES)
         context = home / (called or f"context-{name}")
         chosen = options or self.subject.options
         if isolated and CACHE_ARGUMENT in texts.declared_arguments(self.subject.dockerfile):
             chosen = replace(chosen, build_args={CACHE_ARGUMENT: name, **chosen.build_args})
-        made = Workspace(self, home, context, chosen, number)
+        made = Workspace(self, home, context, chosen, numbers)
         try:
             made.start(tree)
             yield made
@@ -123,7 +127,12 @@ class Workspace:
     """One scenario's project on disk, and its builds."""
 
     def __init__(
-        self, bench: Bench, home: Path, folder: Path, options: BuildOptions, number: int
+        self,
+        bench: Bench,
+        home: Path,
+        folder: Path,
+        options: BuildOptions,
+        numbers: tuple[int, ...],
     ) -> None:
         self.bench = bench
         self.context = folder
@@ -133,7 +142,7 @@ class Workspace:
         self.observations: list[BuildObservation] = []
         self._home = home
         self._states: list[BuildState] = []
-        self._number = number
+        self._numbers = numbers
         self._images: set[str] = set()
         self._long_ago = time.time_ns() - trees.LONG_AGO * trees.NANOSECONDS
 
@@ -303,19 +312,18 @@ class Workspace:
                 trees.put(self.context, path, entry, modified=self._long_ago)
 
     def _own(self, entries: Mapping[str, E]) -> dict[str, E]:
-        """Put this scenario's own word and number where generated files leave room for them.
+        """Put this scenario's own word and numbers where generated files leave room for them.
 
-        Those of a real project leave none for the number, which may well be one of its own.
+        Those of a real project leave none for the numbers, which may well be some of its own.
         """
-        own = {projects.WORD: f"scenario {self.context.name}".encode()}
-        if self.bench.subject.project is None:
-            own[projects.NUMBER] = str(self._number).encode()
+        word = f"scenario {self.context.name}".encode()
+        generated = self.bench.subject.project is None
         found = dict(entries)
         for path, entry in entries.items():
             if isinstance(entry, File):
-                content = entry.content
-                for room, value in own.items():
-                    content = content.replace(room, value)
+                content = entry.content.replace(projects.WORD, word)
+                for number in self._numbers if generated else ():
+                    content = content.replace(projects.NUMBER, str(number).encode(), 1)
                 found[path] = replace(entry, content=content)
         return found
 

@@ -16,6 +16,10 @@ from harness.model import Entry, File, Project
 
 WORD = b"@scenario@"
 NUMBER = b"4294967295"
+TABLES = ("", ".build-override", '.package."*"')
+"""The tables of the release profile, each with a NUMBER of its own, in this order."""
+PLENTY = 256
+"""As codegen-units a number that changes nothing more: no generated crate has so many."""
 UNOPTIMISED = b"kept where nothing optimises"
 """Stands in each program, in a branch that every optimisation level above 0 leaves out."""
 LEVEL = b"optimised at level "
@@ -63,7 +67,7 @@ class Blueprint:
     """A project as data. The first member holds the binaries.
 
     Sources hold WORD, which each scenario replaces by one of its own so that no other's layers can
-    serve it; the profile holds NUMBER (as codegen-units, which changes no behaviour; for packages
+    serve it; the profile holds NUMBERs (as codegen-units, which changes no behaviour; for packages
     by themselves too, where no variable overrides it), so that a scenario can have compiled crates
     of its own too. `vendored` puts the registry into the tree instead of the base image.
     """
@@ -290,11 +294,11 @@ def _manifest(blueprint: Blueprint, member: Member) -> str:
 def _tail(blueprint: Blueprint) -> str:
     """Return the part of the root manifest that every kind of project has."""
     checked = "debug-assertions = true\n" if blueprint.checked else ""
-    units = f"codegen-units = {NUMBER.decode()}\n"
     strip = "strip = true\n" if blueprint.strips else ""
-    text = f"\n[profile.release]\n{checked}{strip}{units}"
-    for table in ("build-override", 'package."*"'):
-        text += f"\n[profile.release.{table}]\n{units}"
+    text = ""
+    for table in TABLES:
+        said = "" if table else checked + strip
+        text += f"\n[profile.release{table}]\n{said}codegen-units = {NUMBER.decode()}\n"
     if blueprint.manifest_note:
         text += f"\n# note {blueprint.manifest_note}\n"
     return text
