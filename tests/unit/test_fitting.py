@@ -359,3 +359,19 @@ def test_where_nobody_speaks_of_stripping_the_symbol_table_may_stay(tmp_path: Pa
     (tmp_path / "Cargo.toml").write_text("[profile.release]\nstrip = true\n")
     loaded = subject.load(tmp_path / "Dockerfile", scripts=ROOT, like=tmp_path)
     assert not loaded.keeps_symbols
+
+
+@pytest.mark.parametrize(
+    ("call", "most"),
+    [
+        ("cargo chef prepare", 2**16),
+        ("cargo-chef cook --release", 2**16),
+        ("cargo lambda build", 2**16),
+        ("cargo build", 2**31),
+    ],
+)
+def test_tools_that_read_manifests_take_no_large_number_of_codegen_units(
+    call: str, most: int
+) -> None:
+    parsed = dockerfile.parse(f"FROM rust\nCOPY . .\nRUN {call}\n")
+    assert fitting.shape(parsed).codegen_units == most
