@@ -354,10 +354,7 @@ def prepare(
         mounted = bases.taken(on, under_test, root=root, say=say)
         chosen = bases.resolve(on, under_test, root=root, say=say)
         text = subject.with_bases(under_test.dockerfile, chosen, mounted)
-        syntax = under_test.dockerfile.syntax
-        if syntax is not None and not bases.loads_frontend(on, syntax, root=root):
-            say(f"the frontend {syntax} cannot be had; the engine's own reads the Dockerfile")
-            text = subject.without_frontend(text)
+        text = bases.readable(on, under_test.dockerfile, text, root=root, say=say)
         named = subject.bases(under_test.dockerfile, under_test.options.build_args)
         there = {**{named[index]: image for index, image in chosen.items()}, **mounted}
         known = {name: images.facts(on, image) for name, image in there.items()}

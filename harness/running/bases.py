@@ -17,7 +17,7 @@ from harness import engine, outside, subject
 from harness.engine import Engine
 from harness.errors import EnvironmentLacksError
 from harness.generated import registry, trees
-from harness.model import BuildOptions
+from harness.model import BuildOptions, Dockerfile
 from harness.running import derive, promises, stand_ins
 from harness.running.promises import Promise
 from harness.subject import Subject
@@ -140,9 +140,30 @@ def with_registry(
     return derive.derive(on, image, lines, tag=tag, folder=folder)
 
 
-def loads_frontend(on: Engine, syntax: str, *, root: Path) -> bool:
-    """Whether the engine can get the frontend that a `# syntax=` line names."""
-    return derive.builds(on, f"# syntax={syntax}\nFROM scratch\nCOPY Dockerfile /\n", root=root)
+def readable(
+    on: Engine, parsed: Dockerfile, text: str, *, root: Path, say: Callable[[str], None]
+) -> str:
+    """Return the text of a Dockerfile that the engine can read: without its `# syntax=` line where
+    the frontend that it names cannot be had.
+
+    Raises EnvironmentLacksError where the engine's own frontend does not know all that is in it.
+    """
+    syntax = parsed.syntax
+    probe = f"# syntax={syntax}\nFROM scratch\nCOPY Dockerfile /\n"
+    if syntax is None or derive.builds(on, probe, root=root):
+        return text
+    say(f"the frontend {syntax} cannot be had; the engine's own reads the Dockerfile")
+    text = subject.without_frontend(text)
+    problem = derive.refused(on, text, root=root)
+    if problem is not None:
+        raise EnvironmentLacksError(
+            f"the frontend {syntax} cannot be had, and the engine's own does not read the "
+            f"Dockerfile",
+            where=parsed.path,
+            context=(f"the engine says: {problem}",),
+            hint="load the frontend's image into the engine, or say --engine for one that has it",
+        )
+    return text
 
 
 def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], None]) -> str:

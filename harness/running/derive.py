@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.engine import Engine
 from harness.errors import LayerProofError
-from harness.model import BuildOptions
+from harness.model import BuildObservation, BuildOptions
 from harness.running import builder
+
+_REFUSED = re.compile(r"dockerfile parse error.*", re.IGNORECASE)
 
 
 def derive(on: Engine, image: str, lines: Sequence[str], *, tag: str, folder: Path) -> str:
@@ -30,17 +33,30 @@ def derive(on: Engine, image: str, lines: Sequence[str], *, tag: str, folder: Pa
 
 def builds(on: Engine, text: str, *, root: Path) -> bool:
     """Whether a Dockerfile builds; no image is left of it."""
+    return _tried(on, text, root=root).succeeded
+
+
+def refused(on: Engine, text: str, *, root: Path) -> str | None:
+    """Return what the engine says of a Dockerfile that it cannot read; None where it can.
+
+    It is asked for a stage that is not there, which it looks for when all has been read.
+    """
+    said = _tried(on, text, root=root, target=f"none-{uuid.uuid4().hex}").error or ""
+    found = _REFUSED.search(said)
+    return found and found.group()
+
+
+def _tried(on: Engine, text: str, *, root: Path, target: str | None = None) -> BuildObservation:
     folder = root / f"probe-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
     (folder / "Dockerfile").write_text(text)
-    tried = builder.build(
+    return builder.build(
         on,
         context=folder,
         dockerfile=folder / "Dockerfile",
-        options=BuildOptions(),
+        options=BuildOptions(target=target),
         export_to=folder / "out",
     )
-    return tried.succeeded
 
 
 def network(on: Engine, *, image: str, root: Path) -> str | None:

@@ -136,11 +136,21 @@ def pytest_p8(path: Path, test: str = "") -> process.Completed:
         (
             (
                 "rust:1.85-slim-bookworm AS base\n",
-                "registry.invalid/cargo-chef:1 AS base\nRUN cargo chef --version\n",
+                "registry.invalid/cargo-lambda:1 AS base\nRUN cargo lambda --version\n",
             ),
             "Dockerfile:2",
-            "the image 'registry.invalid/cargo-chef:1' cannot be had, and what stands in for it "
-            "has no `cargo chef`",
+            "the image 'registry.invalid/cargo-lambda:1' cannot be had, and what stands in for it "
+            "has no `cargo lambda`",
+        ),
+        (
+            (
+                "FROM rust:1.85-slim-bookworm AS base\n",
+                "# syntax=registry.invalid/dockerfile:1-labs\nFROM rust:1.85 AS base\n"
+                "COPY --parents Cargo.toml /manifests/\n",
+            ),
+            "Dockerfile",
+            "the frontend registry.invalid/dockerfile:1-labs cannot be had, and the engine's own "
+            "does not read the Dockerfile",
         ),
         (
             ("COPY Cargo.toml Cargo.lock ./\n", "COPY lambda/Cargo.toml other/Cargo.lock ./\n"),
