@@ -16,7 +16,7 @@ from harness.parsing import instructions
 from harness.parsing.dockerignore import NOTHING, Ignore
 from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
-from harness.texts import run_texts
+from harness.texts import own_profiles, run_texts
 
 _MEMBER = re.compile(r"((?!\.\./)[\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
@@ -80,7 +80,8 @@ class Shape:
     that it makes a main.rs for. `strips` says that the manifest has the program stripped, which the
     Dockerfile then need not do. `folder` is where in the context the project lies, empty for its
     root. `codegen_units` is less than what a manifest may say of them: 16 bits where tools read it
-    with the crates `cargo-manifest` or `cargo_toml`.
+    with the crates `cargo-manifest` or `cargo_toml`. `profiles` are those that it has to have
+    beside cargo's own.
     """
 
     package: bool = True
@@ -93,6 +94,7 @@ class Shape:
     strips: bool = False
     folder: str = ""
     codegen_units: int = 2**31
+    profiles: tuple[str, ...] = ()
 
     def program_member(self, binary: str) -> str:
         """Return the directory of the listed member that holds `binary`; empty if none is listed.
@@ -119,6 +121,7 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
     return replace(
         made,
         folder=folder,
+        profiles=own_profiles(parsed),
         codegen_units=2**16 if _READ_BY_TOOLS.search(said) else 2**31,
         package=made.package
         and (sent("src/main.rs") or not made.workspace)

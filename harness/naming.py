@@ -10,18 +10,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from harness.model import Dockerfile, Instruction
+from harness.model import Dockerfile, Instruction, Stage
 from harness.parsing import instructions
 from harness.structure import stagegraph
-from harness.texts import declared_arguments, defaults_of, run_texts
+from harness.texts import declared_arguments, defaults_of, own_profiles, run_texts
 
-_BINARY = re.compile(
-    r"(?:/(?:release|debug|cargo/bin|(?<=target/)lambda|lambda(?=/[^\s/]+/bootstrap\b))/"
+_BINARY = (
+    r"(?:/(?:release|debug{}|cargo/bin|(?<=target/)lambda|lambda(?=/[^\s/]+/bootstrap\b))/"
     r"|--bin[ =]"
-    r"|\btarget/(?:[^\s/]+/)?\$\{?\w+\}?/(?!release/|debug/))"
-    r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{?(?P<variable>\w+)\}?)(?=[\s/\"'\],;)]|$)"
+    r"|\btarget/(?:[^\s/]+/)?\$\{{?\w+\}}?/(?!release/|debug/))"
+    r"(?:(?P<name>[A-Za-z][A-Za-z0-9_-]*)|\$\{{?(?P<variable>\w+)\}}?)(?=[\s/\"'\],;)]|$)"
 )
-"""Where a binary's name stands: in cargo's target directory or bin folder, or after `--bin`."""
+"""Where a binary's name stands: in cargo's target directory or bin folder, or after `--bin`. The
+project's own profiles have folders in the target directory too.
+"""
 OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
 """Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
 NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
@@ -59,13 +61,16 @@ def named_binary(
     built = (parsed.stage(target or "") or parsed.stages[-1]).index
     needed, along = graph.reached_from(built), graph.chain(built)
     nearest = sorted(parsed.stages, key=lambda s: (s.index not in along, s.index not in needed))
-    said = (
-        name or defaults.get(variable) or ""
-        for name, variable in _BINARY.findall(run_texts(parsed, nearest))
-    )
+    said = (name or defaults.get(variable) or "" for name, variable in _named(parsed, nearest))
     names = [value for value in said if value and value not in _FOLDERS]
     copied = {posixpath.basename(path) for path in _copied_out(graph.steps_along(built))}
     return next((name for name in names if name in copied), next(iter(names), None))
+
+
+def _named(parsed: Dockerfile, stages: Iterable[Stage] | None = None) -> list[tuple[str, str]]:
+    """Return what stages call binaries: a name, or a variable that holds one."""
+    profiles = "".join(f"|{re.escape(profile)}" for profile in own_profiles(parsed))
+    return re.findall(_BINARY.format(profiles), run_texts(parsed, stages))
 
 
 def _copied_out(steps: Iterable[stagegraph.Step]) -> Iterator[str]:
@@ -106,7 +111,7 @@ def arguments(parsed: Dockerfile, binary: str) -> dict[str, str]:
     That is `BIN`, and what a binary's name is taken from where it has no default.
     """
     declared, defaults = declared_arguments(parsed), defaults_of(parsed)
-    variables = {variable for _, variable in _BINARY.findall(run_texts(parsed))}
+    variables = {variable for _, variable in _named(parsed)}
     wanted = {name for name in variables & declared if not defaults.get(name)}
     return dict.fromkeys(sorted(wanted | {"BIN"} & declared), binary)
 

@@ -143,6 +143,7 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
         dependencies=crates,
         workspace=workspace,
         strips=shape.strips,
+        profiles=shape.profiles,
         toolchain=1 if shape.toolchain and draw(st.booleans()) else None,
         vendored=shape.vendored and draw(st.booleans()),
     )
@@ -155,7 +156,9 @@ def plainest(shape: Shape, binary: str) -> Blueprint:
     name = _package_at(place, shape) if place else binary
     member = Member(name, binaries=(binary,), place=place)
     others = _other_members(shape, binary) if workspace else ()
-    return Blueprint(members=(member, *others), workspace=workspace, strips=shape.strips)
+    return Blueprint(
+        members=(member, *others), workspace=workspace, strips=shape.strips, profiles=shape.profiles
+    )
 
 
 def richest(shape: Shape, binary: str, *, workspace: bool = False) -> Blueprint:

@@ -12,7 +12,8 @@
 # OPTIONS of start
 #   --dockerd PATH|newer   this dockerd, its companions beside it; newer: what `setup.sh newer-engine` provides
 #   --storage-driver D     default: overlay2, fuse-overlayfs or vfs, the first that works
-#   --owner-pid PID        sweep stops the engine once this process is gone
+#   --owner-pid PID        sweep stops the engine once this process is gone. It waits for no disk, and begins anew after
+#                          a reboot
 #   --ephemeral            sweep, and stop, delete its data too
 #   --images               load the base images that set-up made (see setup.sh images)
 #
@@ -81,14 +82,16 @@ can_have_engines() {
 
 # launch NAME DOCKERD DRIVER: starts the daemon in a session of its own and returns at once.
 launch() {
-  local name="$1" dockerd="$2" driver="$3" dir memory
+  local name="$1" dockerd="$2" driver="$3" dir memory command
   dir="$(engine_dir "$name")"
+  command=("$dockerd")
+  ! is_unsynced "$name" || command=(python3 -I "$SCRIPTS/lib/unsynced.py" "$dockerd")
   memory="$(take_memory "$name")"
   printf '{}\n' >"$dir/daemon.json" # without it, dockerd would read /etc/docker/daemon.json
   # Beside dockerd may lie the containerd and docker that belong to it. GOGC: a daemon that lives for one run has memory
   # to spare and two cores, perhaps, to share; collecting less often makes a build an eighth cheaper.
   PATH="${dockerd%/*}:${dockerd%/*}/../bin:$PATH" GOGC="${GOGC:-400}" DOCKER_TMPDIR="$memory" \
-    DOCKER_HOST='' setsid "$dockerd" \
+    DOCKER_HOST='' setsid "${command[@]}" \
     --config-file "$dir/daemon.json" --data-root "$dir/data" --exec-root "$(exec_root "$name")" \
     -H "$(engine_host "$name")" --pidfile "$(pid_file "$name")" --storage-driver "$driver" \
     --bridge=none --iptables=false --ip-forward=false --shutdown-timeout 2 \
@@ -110,6 +113,8 @@ await_engine() {
 # start_once NAME DOCKERD: launches and waits; on failure nothing of it goes on running.
 start_once() {
   local driver
+  forget_unsynced "$1"
+  [ -z "$OWNER_PID" ] || ! has_command python3 || mark_unsynced "$1"
   driver="${DRIVER:-$(choose_driver "$1")}" || return
   printf '%s\n' "$driver" >"$(engine_dir "$1")/driver"
   launch "$1" "$2" "$driver"

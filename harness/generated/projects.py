@@ -69,7 +69,8 @@ class Blueprint:
     Sources hold WORD, which each scenario replaces by one of its own so that no other's layers can
     serve it; the profile holds NUMBERs (as codegen-units, which changes no behaviour; for packages
     by themselves too, where no variable overrides it), so that a scenario can have compiled crates
-    of its own too. `vendored` puts the registry into the tree instead of the base image.
+    of its own too. `vendored` puts the registry into the tree instead of the base image; `profiles`
+    are the project's own, which inherit release.
     """
 
     members: tuple[Member, ...]
@@ -78,6 +79,7 @@ class Blueprint:
     vendored: bool = False
     checked: bool = False
     strips: bool = False
+    profiles: tuple[str, ...] = ()
     toolchain: int | None = None
     manifest_note: int = 0
     readme: int = 0
@@ -299,6 +301,8 @@ def _tail(blueprint: Blueprint) -> str:
     for table in TABLES:
         said = "" if table else checked + strip
         text += f"\n[profile.release{table}]\n{said}codegen-units = {NUMBER.decode()}\n"
+    for name in blueprint.profiles:
+        text += f'\n[profile.{name}]\ninherits = "release"\n'
     if blueprint.manifest_note:
         text += f"\n# note {blueprint.manifest_note}\n"
     return text

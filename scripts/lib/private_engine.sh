@@ -205,6 +205,29 @@ give_back_memory() {
   rm -f "$record"
 }
 
+# An engine that lives for one run need not wait for the disk: what makes a build durable is a quarter of the time of its
+# steps. Its data may be broken once the machine has crashed, so they are of this boot or none.
+
+boot_id() {
+  cat /proc/sys/kernel/random/boot_id
+}
+
+mark_unsynced() { # NAME
+  boot_id >"$(engine_dir "$1")/unsynced"
+}
+
+is_unsynced() { # NAME
+  [ -e "$(engine_dir "$1")/unsynced" ]
+}
+
+# forget_unsynced NAME: with its data, where those are of an earlier boot.
+forget_unsynced() {
+  local dir
+  dir="$(engine_dir "$1")"
+  [ ! -s "$dir/unsynced" ] || [ "$(cat "$dir/unsynced")" = "$(boot_id)" ] \
+    || rm -rf --one-file-system "$dir/data" "$dir/driver" "$dir/unsynced"
+}
+
 # record_owner NAME PID: whose end sweep waits for.
 record_owner() {
   local start

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
-from harness import dockerfile, fitting, subject
+from harness import dockerfile, fitting, naming, subject
 from harness.fitting import Shape
 from harness.generated import edits
 from harness.generated.projects import Blueprint, render
@@ -375,3 +376,31 @@ def test_tools_that_read_manifests_take_no_large_number_of_codegen_units(
 ) -> None:
     parsed = dockerfile.parse(f"FROM rust\nCOPY . .\nRUN {call}\n")
     assert fitting.shape(parsed).codegen_units == most
+
+
+@pytest.mark.parametrize(
+    ("text", "profiles", "binary"),
+    [
+        (
+            "RUN cargo build --profile dist\nFROM scratch\nCOPY --from=0 /a/target/dist/api /",
+            ("dist",),
+            "api",
+        ),
+        ("ARG P=small\nRUN cargo build --profile=$P\nRUN cp target/small/api /", ("small",), "api"),
+        ("RUN rustup toolchain install stable --profile minimal && cargo build", (), "app"),
+        ("RUN cargo build --profile release && cp target/release/api /", (), "api"),
+    ],
+)
+def test_a_profile_that_cargo_does_not_know_is_the_projects_own(
+    text: str, profiles: tuple[str, ...], binary: str
+) -> None:
+    parsed = dockerfile.parse(f"FROM rust\nCOPY . .\n{text}\n")
+    assert naming.binary_of(parsed) == binary
+    shape = fitting.shape(parsed)
+    assert shape.profiles == profiles
+    manifest = render(plainest(shape, binary)).tree["Cargo.toml"]
+    assert isinstance(manifest, File)
+    said = tomllib.loads(manifest.content.decode())["profile"]
+    assert {name: table["inherits"] for name, table in said.items() if name != "release"} == (
+        dict.fromkeys(profiles, "release")
+    )

@@ -171,6 +171,17 @@ def test_sweep_waits_for_the_owner_and_then_stops(engines: Engines) -> None:
     assert engines.state("free") == "running"
 
 
+def test_only_an_engine_with_an_owner_waits_for_no_disk(engines: Engines) -> None:
+    def filtered(name: str) -> str:
+        status = Path(f"/proc/{engines.pid(name)}/status").read_text()
+        return status.partition("\nSeccomp:")[2].split()[0]
+
+    engines.start("main")
+    assert filtered("main") == "0"
+    engines.start("owned", "--owner-pid", str(os.getpid()))
+    assert filtered("owned") == "2"
+
+
 def test_sweep_clears_what_a_killed_engine_left(engines: Engines) -> None:
     engines.start("main")
     engines.container("main", STUBBORN)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import platform
+import shlex
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.unit.scripts.shell_stubs import Answer, Shell
+from harness import process
+from tests.unit.scripts.shell_stubs import SCRIPTS, Answer, Shell
 
 
 def run_dir(shell: Shell) -> Path:
@@ -262,3 +266,34 @@ def test_a_record_that_leads_elsewhere_removes_nothing(shell: Shell) -> None:
         done = shell.source("private-engine.sh", code, LAYERPROOF_HOME=str(home))
         assert done.status == 0, done.err
         assert kept.exists()
+
+
+ENDS = "import os, sys; os.sync(); os.fsync(99)"
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "aarch64"}, reason="no filter for others")
+def test_a_program_that_is_run_unsynced_waits_for_no_disk() -> None:
+    """A file that is not open is no error where nothing is brought to the disk."""
+    launcher = [sys.executable, "-I", str(SCRIPTS / "lib" / "unsynced.py")]
+    failing = [sys.executable, "-c", ENDS]
+    assert process.run(failing, limit=60).status == 1
+    done = process.run([*launcher, *failing], limit=60)
+    assert (done.status, done.err) == (0, "")
+    started = process.run([*launcher, "/bin/sh", "-c", f"exec {shlex.join(failing)}"], limit=60)
+    assert started.status == 0, started.err
+    opens = [*launcher, sys.executable, "-c", "open('/nowhere/at all')"]
+    assert "FileNotFoundError" in process.run(opens, limit=60).err
+
+
+@pytest.mark.parametrize(("boot", "kept"), [("this", True), ("an earlier one", False)])
+def test_unsynced_data_are_of_this_boot_or_none(shell: Shell, boot: str, kept: bool) -> None:
+    data = shell.root / "state" / "engines" / "one" / "data"
+    data.mkdir(parents=True)
+    before = "boot_id() { echo this; }"
+    assert shell.call("forget_unsynced", "one", before=before).status == 0
+    assert data.is_dir()
+    written = shell.call("mark_unsynced", "one", before=before.replace("this", boot))
+    assert written.status == 0, written.err
+    assert shell.call("forget_unsynced", "one", before=before).status == 0
+    assert data.is_dir() is kept
+    assert shell.call("is_unsynced", "one").status == (0 if kept else 1)
