@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from harness import naming
 from harness.model import Dockerfile, File, Instruction, Mount, Tree
 from harness.parsing import instructions
 from harness.parsing.dockerignore import NOTHING, Ignore
 from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
-from harness.texts import own_profiles, run_texts
+from harness.texts import run_texts
 
 _MEMBER = re.compile(r"((?!\.\./)[\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
@@ -81,7 +82,7 @@ class Shape:
     Dockerfile then need not do. `folder` is where in the context the project lies, empty for its
     root. `codegen_units` is less than what a manifest may say of them: 16 bits where tools read it
     with the crates `cargo-manifest` or `cargo_toml`. `profiles` are those that it has to have
-    beside cargo's own.
+    beside cargo's own, `features` those of its packages, `packages` the names of some of these.
     """
 
     package: bool = True
@@ -95,6 +96,8 @@ class Shape:
     folder: str = ""
     codegen_units: int = 2**31
     profiles: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
     def program_member(self, binary: str) -> str:
         """Return the directory of the listed member that holds `binary`; empty if none is listed.
@@ -105,15 +108,23 @@ class Shape:
         return next(iter((*named, *self.programs, *self.members)), "")
 
 
-def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") -> Shape:
+def shape(
+    parsed: Dockerfile,
+    ignore: Ignore = NOTHING,
+    *,
+    binary: str = "app",
+    given: Mapping[str, str] = naming.NOTHING_GIVEN,
+) -> Shape:
     """Return what the context paths that the Dockerfile reaches leave possible.
 
     What a dependency layer needs (members' manifests, a registry in the tree) has to be there
     before it. A toolchain file that is never named and never reached is none of the build's.
-    `ignore` is the Dockerfile's own ignore file, which may keep all but some paths away.
+    `ignore` is the Dockerfile's own ignore file, which may keep all but some paths away, `given`
+    the build arguments.
     """
     made = _shape(parsed, binary)
     folder, said = project_folder(parsed), run_texts(parsed)
+    packages = naming.packages_of(parsed, given)
 
     def sent(*paths: str) -> bool:
         return not any(ignore.excludes(posixpath.join(folder, path)) for path in paths)
@@ -121,11 +132,14 @@ def shape(parsed: Dockerfile, ignore: Ignore = NOTHING, *, binary: str = "app") 
     return replace(
         made,
         folder=folder,
-        profiles=own_profiles(parsed),
+        profiles=naming.profiles_of(parsed, given),
+        features=naming.features_of(parsed, given),
+        packages=packages,
         codegen_units=2**16 if _READ_BY_TOOLS.search(said) else 2**31,
         package=made.package
         and (sent("src/main.rs") or not made.workspace)
-        and not _takes_crates_alone(parsed),
+        and not _takes_crates_alone(parsed)
+        and not (made.workspace and len(packages) > 1),
         workspace=made.workspace
         and not _OF_A_PACKAGE.search(said)
         and not (_IN_A_PACKAGE.search(said) and not _MADE.search(said))

@@ -12,8 +12,9 @@ from types import MappingProxyType
 
 from harness.model import Dockerfile, Instruction, Stage
 from harness.parsing import instructions
-from harness.structure import stagegraph
-from harness.texts import declared_arguments, defaults_of, own_profiles, run_texts
+from harness.structure import shell, stagegraph
+from harness.structure.compiles import compiles, subcommand
+from harness.texts import declared_arguments, defaults_of, run_texts
 
 _BINARY = (
     r"(?:/(?:release|debug{}|cargo/bin|(?<=target/)lambda|lambda(?=/[^\s/]+/bootstrap\b))/"
@@ -27,6 +28,9 @@ project's own profiles have folders in the target directory too.
 OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
 """Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
 NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
+_VARIABLE = re.compile(r"\$\{?(\w+)(?::?-([^}]*))?\}?")
+_PROFILES = {"dev", "release", "test", "bench"}
+"""Those that cargo knows by itself (doc.rust-lang.org/cargo/reference/profiles.html)."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 
 
@@ -69,8 +73,42 @@ def named_binary(
 
 def _named(parsed: Dockerfile, stages: Iterable[Stage] | None = None) -> list[tuple[str, str]]:
     """Return what stages call binaries: a name, or a variable that holds one."""
-    profiles = "".join(f"|{re.escape(profile)}" for profile in own_profiles(parsed))
+    profiles = "".join(f"|{re.escape(profile)}" for profile in profiles_of(parsed))
     return re.findall(_BINARY.format(profiles), run_texts(parsed, stages))
+
+
+def profiles_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
+    """Return the profiles to compile with that a project has to say what they are."""
+    return tuple(sorted({*_asked(parsed, given, "--profile")} - _PROFILES))
+
+
+def features_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
+    """Return the features that cargo is asked for, by their names in a project's own packages."""
+    said = ",".join(_asked(parsed, given, "--features", "-F"))
+    names = (word.rpartition("/")[2] for word in re.split(r"[,\s]+", said))
+    return tuple(sorted({*names} - {"", "default"}))
+
+
+def packages_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
+    """Return the packages that cargo is asked for by name, those first that it is to compile."""
+    said = _asked(parsed, given, "--package", "-p")
+    return tuple(dict.fromkeys(name for name in said if re.fullmatch(r"[A-Za-z][\w-]*", name)))
+
+
+def _asked(parsed: Dockerfile, given: Mapping[str, str], *options: str) -> list[str]:
+    """Return what the calls of cargo that concern the project give to options; variables that no
+    instruction gives a value are empty.
+    """
+    values = {**defaults_of(parsed), **given}
+    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
+    found: list[str] = []
+    called = [command for i in running for command in shell.commands_of(i)]
+    for command in sorted(called, key=lambda command: not compiles(command)):
+        verb, said, _ = subcommand(command)
+        if verb and not (verb == "install" and "--path" not in said):
+            found += [word for option in options for word in said.get(option, ())]
+    expanded = (_VARIABLE.sub(lambda m: values.get(m[1]) or m[2] or "", word) for word in found)
+    return [word for word in expanded if word]
 
 
 def _copied_out(steps: Iterable[stagegraph.Step]) -> Iterator[str]:

@@ -144,6 +144,7 @@ def blueprints(draw: st.DrawFn, *, shape: Shape, binary: str, dependencies: int 
         workspace=workspace,
         strips=shape.strips,
         profiles=shape.profiles,
+        features=shape.features,
         toolchain=1 if shape.toolchain and draw(st.booleans()) else None,
         vendored=shape.vendored and draw(st.booleans()),
     )
@@ -153,11 +154,14 @@ def plainest(shape: Shape, binary: str) -> Blueprint:
     """Return the smallest project that the Dockerfile can build: nothing in it but `binary`."""
     place = shape.program_member(binary)
     workspace = bool(place) or not shape.package
-    name = _package_at(place, shape) if place else binary
-    member = Member(name, binaries=(binary,), place=place)
+    member = Member(_package_of(shape, binary), binaries=(binary,), place=place)
     others = _other_members(shape, binary) if workspace else ()
     return Blueprint(
-        members=(member, *others), workspace=workspace, strips=shape.strips, profiles=shape.profiles
+        members=(member, *others),
+        workspace=workspace,
+        strips=shape.strips,
+        profiles=shape.profiles,
+        features=shape.features,
     )
 
 
@@ -248,15 +252,29 @@ def taken_back(edit: Edit, state: State) -> Edit:
 
 
 def _other_members(shape: Shape, binary: str) -> tuple[Member, ...]:
-    """Return the members beside the first: those that the Dockerfile lists, or one library."""
+    """Return the members beside the first: those that the Dockerfile lists or asks for by name, or
+    one library.
+    """
     if not shape.members:
-        return (Member("core1", answer=2),)
+        named = [name for name in shape.packages if name != _package_of(shape, binary)]
+        return tuple(Member(name, answer=2) for name in named or ["core1"])
     return tuple(
         Member(name, answer=2, place=place, binaries=(name,) if place in shape.programs else ())
         for place in shape.members
         if place != shape.program_member(binary)
         for name in [_package_at(place, shape)]
     )
+
+
+def _package_of(shape: Shape, binary: str) -> str:
+    """Return what the package of the program is called: as its directory or the program, or as the
+    first that is asked for where those are not.
+    """
+    place = shape.program_member(binary)
+    own = _package_at(place, shape) if place else binary
+    others = {_package_at(other, shape) for other in shape.members if other != place}
+    asked = [name for name in shape.packages if name not in others]
+    return own if own in asked or not asked else asked[0]
 
 
 def _libraries(members: Sequence[Member]) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ def describe(
     return Subject(
         dockerfile=parsed,
         scripts=scripts,
-        shape=fitting.shape(parsed, dockerignore.parse(ignore or ""), binary=binary),
+        shape=fitting.shape(parsed, dockerignore.parse(ignore or ""), binary=binary, given=given),
         binary=binary,
         takes_by_name=bool(naming.named_binary(parsed, given, target) or arguments),
         ignore=ignore,

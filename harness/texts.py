@@ -11,9 +11,6 @@ from harness.parsing import instructions
 _STRIPPING = re.compile(
     r"(?<![a-z])strip(?![a-z]|-components)|link-args?=\S*-s\b|\binstall\s+-\w*s\b", re.IGNORECASE
 )
-_PROFILE = re.compile(r"--profile[ =][\"']?(?:\$\{?(\w+)\}?|([A-Za-z][\w-]*))")
-_PROFILES_OF_OTHERS = {"dev", "release", "test", "bench", "debug", "minimal", "default", "complete"}
-"""Cargo's own (doc.rust-lang.org/cargo/reference/profiles.html), and rustup's, which are others."""
 
 
 def text_of(instruction: Instruction) -> str:
@@ -67,17 +64,6 @@ def defaults_of(parsed: Dockerfile) -> dict[str, str]:
                 if value and "$" not in value:
                     found.setdefault(name, value.strip("\"'"))
     return found
-
-
-def own_profiles(parsed: Dockerfile) -> tuple[str, ...]:
-    """Return the profiles to compile with that cargo does not know by itself, as the project has to
-    say what they are.
-    """
-    defaults = defaults_of(parsed)
-    named = (
-        name or defaults.get(variable, "") for variable, name in _PROFILE.findall(run_texts(parsed))
-    )
-    return tuple(sorted({*named} - {"", *_PROFILES_OF_OTHERS}))
 
 
 def speaks_of_stripping(parsed: Dockerfile) -> bool:

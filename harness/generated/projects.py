@@ -70,7 +70,7 @@ class Blueprint:
     serve it; the profile holds NUMBERs (as codegen-units, which changes no behaviour; for packages
     by themselves too, where no variable overrides it), so that a scenario can have compiled crates
     of its own too. `vendored` puts the registry into the tree instead of the base image; `profiles`
-    are the project's own, which inherit release.
+    are the project's own, which inherit release, `features` are all its packages', and do nothing.
     """
 
     members: tuple[Member, ...]
@@ -80,6 +80,7 @@ class Blueprint:
     checked: bool = False
     strips: bool = False
     profiles: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     toolchain: int | None = None
     manifest_note: int = 0
     readme: int = 0
@@ -278,6 +279,8 @@ def _lines(blueprint: Blueprint, member: Member) -> Iterator[tuple[str, str]]:
 def _manifest(blueprint: Blueprint, member: Member) -> str:
     crates = locked(blueprint)
     text = f'[package]\nname = "{member.name}"\nversion = "{member.version}"\nedition = "2021"\n'
+    if blueprint.features:
+        text += "\n[features]\n" + "".join(f"{name} = []\n" for name in blueprint.features)
     if member.binaries and member.binaries[0] != member.name:
         text += f'\n[[bin]]\nname = "{member.binaries[0]}"\npath = "src/main.rs"\n'
     wanted = []

@@ -242,7 +242,7 @@ def test_no_project_is_generated_where_no_folder_for_it_can_be_told(
 )
 def test_what_cargo_does_with_a_package_alone_gets_packages(words: str, any_shape: bool) -> None:
     text = f"FROM rust\nCOPY . .\nRUN cargo {words}\n"
-    assert fitting.shape(dockerfile.parse(text)) == Shape(workspace=any_shape)
+    assert fitting.shape(dockerfile.parse(text)).workspace is any_shape
 
 
 @pytest.mark.parametrize(
@@ -404,3 +404,47 @@ def test_a_profile_that_cargo_does_not_know_is_the_projects_own(
     assert {name: table["inherits"] for name, table in said.items() if name != "release"} == (
         dict.fromkeys(profiles, "release")
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "binary", "names"),
+    [
+        ("cargo build --release -p resizer --bin bootstrap", "bootstrap", ["resizer"]),
+        ("cargo build -p resizer && cp target/release/resizer /", "resizer", ["resizer"]),
+        ("cargo clean -p b -p api && cargo build -p api --bin x", "x", ["api", "b"]),
+        ("cargo build --package=api --bin bootstrap && cargo test -p b", "bootstrap", ["api", "b"]),
+        ("cargo install --locked -p tool cargo-tool && cargo build --bin app", "app", ["app"]),
+        ("mkdir -p api && cargo build", "app", ["app"]),
+    ],
+)
+def test_packages_that_are_asked_for_by_name_are_there(
+    call: str, binary: str, names: list[str]
+) -> None:
+    parsed = dockerfile.parse(f"FROM rust\nCOPY . .\nRUN {call}\n")
+    assert naming.binary_of(parsed) == binary
+    made = plainest(fitting.shape(parsed, binary=binary), binary)
+    assert [member.name for member in made.members] == names
+    assert made.members[0].binaries == (binary,)
+
+
+@pytest.mark.parametrize(
+    ("text", "features"),
+    [
+        (
+            "RUN cargo build --features otel,json --features 'api/tls default'",
+            ["json", "otel", "tls"],
+        ),
+        ('ARG F\nRUN cargo build --features "$F" -F a', ["a"]),
+        ("ARG F=x\nRUN cargo build --features=${F}", ["x"]),
+        ("RUN cargo build --features ${F:-y}", ["y"]),
+        ("RUN cargo install sqlx-cli --features postgres && cargo build", []),
+        ("RUN grep -F x Cargo.toml && cargo build", []),
+    ],
+)
+def test_features_that_are_asked_for_are_the_packages_own(text: str, features: list[str]) -> None:
+    shape = fitting.shape(dockerfile.parse(f"FROM rust\nCOPY . .\n{text}\n"))
+    assert list(shape.features) == features
+    manifest = render(plainest(shape, "app")).tree["Cargo.toml"]
+    assert isinstance(manifest, File)
+    said = tomllib.loads(manifest.content.decode())
+    assert said.get("features", {}) == {name: [] for name in features}
