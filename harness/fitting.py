@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from harness import naming
+from harness.generated.projects import MAIN
 from harness.model import Dockerfile, File, Instruction, Mount, Tree
 from harness.parsing import instructions
 from harness.parsing.dockerignore import NOTHING, Ignore
@@ -60,7 +61,7 @@ _MADE = re.compile(
 """What is done with the source of a package in the root, which a generated workspace has not,
 unless the Dockerfile makes one itself.
 """
-_ALWAYS = {"Cargo.toml", "Cargo.lock", "src", "src/main.rs"}
+_ALWAYS = {"Cargo.toml", "Cargo.lock", "src", MAIN}
 _ANOTHER_CRATE = b'[package]\nname = "another"\nversion = "0.1.0"\nedition = "2021"\n'
 _CONTENTS = {
     ".cargo/config": b"# nothing is set\n",
@@ -83,6 +84,7 @@ class Shape:
     root. `codegen_units` is less than what a manifest may say of them: 16 bits where tools read it
     with the crates `cargo-manifest` or `cargo_toml`. `profiles` are those that it has to have
     beside cargo's own, `features` those of its packages, `packages` the names of some of these.
+    `main` is where the program's source lies in its package.
     """
 
     package: bool = True
@@ -98,6 +100,7 @@ class Shape:
     profiles: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    main: str = MAIN
 
     def program_member(self, binary: str) -> str:
         """Return the directory of the listed member that holds `binary`; empty if none is listed.
@@ -135,9 +138,10 @@ def shape(
         profiles=naming.profiles_of(parsed, given),
         features=naming.features_of(parsed, given),
         packages=packages,
+        main=_main_of(said, binary),
         codegen_units=2**16 if _READ_BY_TOOLS.search(said) else 2**31,
         package=made.package
-        and (sent("src/main.rs") or not made.workspace)
+        and (sent(MAIN) or not made.workspace)
         and not _takes_crates_alone(parsed)
         and not (made.workspace and len(packages) > 1),
         workspace=made.workspace
@@ -148,6 +152,12 @@ def shape(
         build_script=made.build_script and sent("build.rs"),
         toolchain=made.toolchain and sent("rust-toolchain.toml"),
     )
+
+
+def _main_of(said: str, binary: str) -> str:
+    """Return where the source of a binary lies: in src/bin where that alone is spoken of."""
+    found = re.search(rf"\bsrc/bin/{re.escape(binary)}(/main)?\.rs\b", said)
+    return found.group() if found and MAIN not in said else MAIN
 
 
 def _shape(parsed: Dockerfile, binary: str) -> Shape:
@@ -185,7 +195,11 @@ def _shape(parsed: Dockerfile, binary: str) -> Shape:
         build_script=whole or has(r"build\.?r?", reached),
         toolchain=whole or has(r"(\S*/)?rust-toolchain", reached),
         members=members,
-        programs=tuple(place for place in members if f"{place}/src/main.rs" in making),
+        programs=tuple(
+            place
+            for place in members
+            if re.search(rf"(?<![\w-]){re.escape(place)}/src/(main\.rs|bin/)", making)
+        ),
     )
 
 

@@ -154,7 +154,7 @@ def plainest(shape: Shape, binary: str) -> Blueprint:
     """Return the smallest project that the Dockerfile can build: nothing in it but `binary`."""
     place = shape.program_member(binary)
     workspace = bool(place) or not shape.package
-    member = Member(_package_of(shape, binary), binaries=(binary,), place=place)
+    member = Member(_package_of(shape, binary), binaries=(binary,), place=place, main=shape.main)
     others = _other_members(shape, binary) if workspace else ()
     return Blueprint(
         members=(member, *others),

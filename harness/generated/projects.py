@@ -16,6 +16,7 @@ from harness.model import Entry, File, Project
 
 WORD = b"@scenario@"
 NUMBER = b"4294967295"
+MAIN = "src/main.rs"
 TABLES = ("", ".build-override", '.package."*"')
 """The tables of the release profile, each with a NUMBER of its own, in this order."""
 PLENTY = 256
@@ -42,7 +43,8 @@ class Dependency:
 class Member:
     """A package of the project. `modules` maps each module's name to the number it returns.
 
-    `answer` is the number its own root returns. `binaries` is empty for a library; `library` is
+    `answer` is the number its own root returns. `main` is where the source of the first of the
+    `binaries` lies, which is empty for a library; `library` is
     what a src/lib.rs beside the src/main.rs returns, None for none. `build_script` is the number
     that its build.rs passes on, None for none. `uses` names registry crates, `libraries` other
     members. `note` counts the edits of comments. `place` is the directory of a workspace's member,
@@ -51,6 +53,7 @@ class Member:
 
     name: str
     answer: int = 1
+    main: str = MAIN
     modules: tuple[tuple[str, int], ...] = ()
     binaries: tuple[str, ...] = ()
     build_script: int | None = None
@@ -186,7 +189,7 @@ def _listed(blueprint: Blueprint) -> str:
 
 def root_source(blueprint: Blueprint, member: Member) -> str:
     """Return the path of the source file that holds the member's `answer`."""
-    return f"{folder(blueprint, member)}src/{'main' if member.binaries else 'lib'}.rs"
+    return f"{folder(blueprint, member)}{member.main if member.binaries else 'src/lib.rs'}"
 
 
 def _files(blueprint: Blueprint, member: Member) -> Iterator[tuple[str, Entry]]:
@@ -218,7 +221,7 @@ def _files(blueprint: Blueprint, member: Member) -> Iterator[tuple[str, Entry]]:
     for binary in member.binaries:
         first = binary == member.binaries[0]
         yield (
-            f"{base}src/main.rs" if first else f"{base}src/bin/{binary}.rs",
+            f"{base}{member.main}" if first else f"{base}src/bin/{binary}.rs",
             _text(_main(blueprint, member, binary)),
         )
 
@@ -237,7 +240,10 @@ def _main(blueprint: Blueprint, member: Member, binary: str) -> str:
         call = "epsilon::value!()" if registry.BY_NAME[name].host else f"{name}::value()"
         parts.append(('"{}"', call))
     parts.append(('"checked={}"', "cfg!(debug_assertions)"))
-    modules = "".join(f"mod {name};\n" for name, _ in member.modules) if first else ""
+    up = posixpath.relpath("src", posixpath.dirname(member.main))
+    at = "" if up == "." else '#[path = "{}/{}.rs"] '
+    names = [name for name, _ in member.modules] if first else []
+    modules = "".join(f"{at.format(up, name)}mod {name};\n" for name in names)
     level = ""
     if first and member.build_script is not None:
         words = f'concat!("{LEVEL.decode()}", env!("LEVEL"))'
@@ -281,7 +287,8 @@ def _manifest(blueprint: Blueprint, member: Member) -> str:
     text = f'[package]\nname = "{member.name}"\nversion = "{member.version}"\nedition = "2021"\n'
     if blueprint.features:
         text += "\n[features]\n" + "".join(f"{name} = []\n" for name in blueprint.features)
-    if member.binaries and member.binaries[0] != member.name:
+    at_root = member.main == MAIN
+    if member.binaries and member.binaries[0] != member.name and at_root:
         text += f'\n[[bin]]\nname = "{member.binaries[0]}"\npath = "src/main.rs"\n'
     wanted = []
     for name in member.uses:

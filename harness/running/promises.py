@@ -7,7 +7,6 @@ named as what they stand for, that do its work by what Debian has.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,7 @@ class Promise:
         """Return the lines that bring the scripts, which go before what the system has."""
         if not self.scripts:
             return ()
-        return (f"COPY {shlex.join(self.scripts)} /usr/local/bin/",)
+        return (f"COPY {' '.join(self.scripts)} /usr/local/bin/",)
 
 
 def is_toolchain(image: str) -> bool:

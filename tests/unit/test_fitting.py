@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -448,3 +451,26 @@ def test_features_that_are_asked_for_are_the_packages_own(text: str, features: l
     assert isinstance(manifest, File)
     said = tomllib.loads(manifest.content.decode())
     assert said.get("features", {}) == {name: [] for name in features}
+
+
+@pytest.mark.parametrize(
+    ("made", "main"),
+    [
+        ("mkdir -p src/bin && echo 'fn main() {}' >src/bin/x.rs", "src/bin/x.rs"),
+        ("mkdir -p src/bin/x && echo 'fn main() {}' >src/bin/x/main.rs", "src/bin/x/main.rs"),
+        ("mkdir -p src/bin && touch src/main.rs src/bin/x.rs", "src/main.rs"),
+        ("mkdir -p src/bin && touch src/bin/other.rs", "src/main.rs"),
+    ],
+)
+def test_the_source_of_a_program_lies_where_the_dockerfile_has_it(made: str, main: str) -> None:
+    text = f"FROM rust\nCOPY Cargo.* ./\nRUN {made} && cargo build --bin x\nCOPY src src\n"
+    start = plainest(fitting.shape(dockerfile.parse(text), binary="x"), "x")
+    program = replace(start.members[0], modules=(("one", 1),))
+    tree = render(replace(start, members=(program,))).tree
+    assert {path for path in tree if path.endswith(".rs")} == {main, "src/one.rs"}
+    source = tree[main]
+    assert isinstance(source, File)
+    module = re.search(rb'(?:#\[path = "(.*)"\] )?mod one;', source.content)
+    assert module is not None
+    path = (module[1] or b"one.rs").decode()
+    assert posixpath.normpath(posixpath.join(posixpath.dirname(main), path)) == "src/one.rs"
