@@ -170,7 +170,9 @@ def _shape(parsed: Dockerfile, binary: str) -> Shape:
     reached = list(_context_sources(parsed, used=True))
     early = list(_context_sources(parsed, until=max(compiled), used=True)) if compiled else reached
     if any(_is_whole(source) for source in early):
-        return Shape(vendored=not compiled or _vendored_arrives(parsed, compiled))
+        vendored = not compiled or _vendored_arrives(parsed, compiled)
+        members = () if project_folder(parsed) else naming.folders_of(parsed)
+        return Shape(package=not members, vendored=vendored, members=members)
     whole = any(_is_whole(source) for source in reached)
     making = run_texts(parsed)
 
@@ -278,13 +280,16 @@ def listed_members(parsed: Dockerfile) -> tuple[str, ...]:
 def project_folder(parsed: Dockerfile) -> str:
     """Return the folder of the context that holds the project, where it is not the root.
 
-    That is the one whose manifest is named, or the only one that is taken whole and may hold one.
+    That is the one whose manifest is named, or the only one that is taken whole and may hold one;
+    where all is taken, the one that cargo is sent to and that has a target directory of its own.
     Empty for the root, and where no folder can be told.
     """
     taken = (s for s in _taken_from_context(parsed) if "://" not in s and "<<" not in s)
     sources = [posixpath.normpath(source) for source in taken]
     if _takes_root(sources):
-        return ""
+        asked = naming.folders_of(parsed)
+        by_itself = [folder for folder in asked if f"{folder}/target/" in run_texts(parsed)]
+        return by_itself[0] if len(asked) == 1 and by_itself else ""
     manifests = [posixpath.dirname(s) for s in sources if re.fullmatch(r"\S+/Cargo\.\S+", s)]
     if manifests:
         common = posixpath.commonpath(manifests)

@@ -95,6 +95,15 @@ def packages_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) ->
     return tuple(dict.fromkeys(name for name in said if re.fullmatch(r"[A-Za-z][\w-]*", name)))
 
 
+def folders_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
+    """Return the folders of packages that cargo is asked for by their manifests, told from where it
+    is called.
+    """
+    said = _asked(parsed, given, "--manifest-path")
+    found = (re.fullmatch(r"(?:\./)?(\w[\w./-]*)/Cargo\.toml", word) for word in said)
+    return tuple(dict.fromkeys(match[1] for match in found if match))
+
+
 def _asked(parsed: Dockerfile, given: Mapping[str, str], *options: str) -> list[str]:
     """Return what the calls of cargo that concern the project give to options; variables that no
     instruction gives a value are empty.

@@ -474,3 +474,21 @@ def test_the_source_of_a_program_lies_where_the_dockerfile_has_it(made: str, mai
     assert module is not None
     path = (module[1] or b"one.rs").decode()
     assert posixpath.normpath(posixpath.join(posixpath.dirname(main), path)) == "src/one.rs"
+
+
+@pytest.mark.parametrize(
+    ("binary", "folder", "members"),
+    [
+        ("target/release/x", "", ("services/api",)),
+        ("services/api/target/release/x", "services/api", ()),
+    ],
+)
+def test_a_package_that_cargo_is_sent_to_is_there(
+    binary: str, folder: str, members: tuple[str, ...]
+) -> None:
+    call = "cargo build --release --manifest-path services/api/Cargo.toml"
+    text = f"FROM rust AS b\nCOPY . .\nRUN {call}\nFROM scratch\nCOPY --from=b /app/{binary} /\n"
+    shape = fitting.shape(dockerfile.parse(text), binary="x")
+    assert (shape.folder, shape.members, shape.package) == (folder, members, not members)
+    made = plainest(shape, "x")
+    assert tuple(member.place for member in made.members) == (members or ("",))
