@@ -19,7 +19,7 @@ from harness.model import BuildOptions, Dockerfile, Stage, Tree
 from harness.parsing import dockerignore, expansion, instructions
 from harness.parsing.dockerignore import Ignore
 from harness.structure import layers
-from harness.structure.rules import CONFIGURATION, LOCK, TOOLCHAIN
+from harness.structure.rules import CONFIGURATION, LOCK, MANIFEST, TOOLCHAIN
 
 NOTHING_SAID = Config()
 HEREDOC_VERSION = 23
@@ -159,14 +159,14 @@ def said_of_strip(project: Path) -> object:
         return None
 
 
-def said_of_targets(under_test: Subject) -> str:
-    """Return all that may name the target to compile for: the Dockerfile, cargo's configuration and
-    the toolchain file of a project that is not generated.
+def said_of_compiling(under_test: Subject) -> str:
+    """Return all that may say how to compile, and for what: the Dockerfile, the manifest, cargo's
+    configuration and the toolchain file of a project that is not generated.
     """
     files: tuple[Path, ...] = ()
     if under_test.project is not None:
         folder = under_test.project / under_test.project_folder
-        files = tuple(folder / name for name in (*CONFIGURATION, *TOOLCHAIN))
+        files = tuple(folder / name for name in (MANIFEST, *CONFIGURATION, *TOOLCHAIN))
     return "\n".join(
         (under_test.dockerfile.text, *(file.read_text() for file in files if file.is_file()))
     )

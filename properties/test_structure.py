@@ -26,7 +26,7 @@ def test_the_dockerfile_is_structured_so_that_its_layers_can_be_reused(
     for finding in found:
         text = structure.render(subject.dockerfile, finding)
         if finding.advice:
-            say(f"advice: {text}")
+            say(text)
         else:
             faults.append(text)
     if faults:

@@ -27,7 +27,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def run(arguments: argparse.Namespace) -> str:
-    """Return a line that nothing was found. Raises CheckFailed with the findings."""
+    """Return a line that nothing was found, or advice. Raises CheckFailed with findings that break
+    a promise, and the advice among them.
+    """
     path: Path = arguments.dockerfile
     if not path.is_file():
         raise UsageError(f"no such Dockerfile: {str(path)!r}")
@@ -42,10 +44,11 @@ def run(arguments: argparse.Namespace) -> str:
         overrides=said.roles,
         allowed=said.allowed,
     )
-    if found:
-        texts = "\n\n".join(structure.render(parsed, finding) for finding in found)
-        raise CheckFailed(texts, count=len(found), path=str(path))
-    return f"{path}: nothing found"
+    faults = sum(not finding.advice for finding in found)
+    texts = "\n\n".join(structure.render(parsed, finding) for finding in found)
+    if faults:
+        raise CheckFailed(texts, count=faults, path=str(path))
+    return f"{texts}\n\n{path}: nothing found but advice" if found else f"{path}: nothing found"
 
 
 def _project_in(folder: Path) -> Tree | None:

@@ -111,7 +111,7 @@ def _promise(wanted: str, under_test: Subject, stage: int) -> Promise:
                 where=f"{parsed.path}:{line}",
                 hint="load the image into the engine, or say --engine for one that has it",
             )
-    return promises.of(wanted, parsed, tools, spoken=subject.said_of_targets(under_test))
+    return promises.of(wanted, parsed, tools, spoken=subject.said_of_compiling(under_test))
 
 
 def with_registry(

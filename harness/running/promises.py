@@ -20,6 +20,8 @@ CHEF_VERSION = "0.1.71"
 _CHEF = re.compile(r"(^|/)cargo-chef([:@]|$)")
 _RUST = re.compile(r"(^|/)(rust|cargo-chef)([:@]|$)")
 _ALPINE = re.compile(r"(^|/)alpine([:@]|$)|[:-]alpine")
+_COMPILED_OTHERWISE = re.compile(r"-linux-musl|(?<![a-z])lto(?![a-z])", re.IGNORECASE)
+"""What of the ways to compile the stand-in's rustc does in its own way."""
 _SAID = (
     (
         _RUST,
@@ -77,14 +79,14 @@ def of(wanted: str, parsed: Dockerfile, tools: Collection[str], spoken: str) -> 
     """Return what the name of an image promises that matters to a Dockerfile.
 
     `tools` are those that a stage calls and does not bring itself, `spoken` is the text of all that
-    may name a target. What is compiled for musl, as all is in Alpine's image of Rust, is linked
-    statically (doc.rust-lang.org/reference/linkage.html).
+    may say how to compile. What is compiled for musl, as all is in Alpine's image of Rust, is
+    linked statically (doc.rust-lang.org/reference/linkage.html).
     """
     alpine = _ALPINE.search(wanted) is not None
     scripts = {tool for tool in tools if tool in {"apk", "rustup"}}
     if alpine:
         scripts |= {"adduser", "addgroup"}
-    if is_toolchain(wanted) and (alpine or "-linux-musl" in spoken):
+    if is_toolchain(wanted) and (alpine or _COMPILED_OTHERWISE.search(spoken)):
         scripts.add("rustc")
     if is_toolchain(wanted) and outside.installs_tools(parsed):
         scripts.add("cargo")

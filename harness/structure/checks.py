@@ -78,9 +78,10 @@ def _main(roles: Roles, graph: stagegraph.Graph) -> int | None:
 def render(dockerfile: Dockerfile, finding: Finding) -> str:
     """Return a finding as text: where, what, the line itself, why it matters, what to write."""
     line = dockerfile.text.splitlines()[finding.line - 1]
+    level = "advice: " if finding.advice else ""
     return "\n".join(
         (
-            f"{dockerfile.path}:{finding.line}: {finding.message} [{finding.rule}]",
+            f"{dockerfile.path}:{finding.line}: {level}{finding.message} [{finding.rule}]",
             f"    {finding.line} | {line}",
             f"  why: {finding.why}",
             f"  instead: {finding.instead}",

@@ -23,8 +23,8 @@ allow = ["runs-as-root"]
 ```
 
 A finding names its line, what is there, why it matters, and what to write instead. A rule marked
-*advice* breaks no promise: `layerproof check` reports it, the properties only mention it. Each rule
-below is tested on regressions made from good Dockerfiles by one edit
+*advice* breaks no promise: it is told, and neither `layerproof check` nor a property fails. Each
+rule below is tested on regressions made from good Dockerfiles by one edit
 (`fixtures/dockerfiles/regressions.toml`).
 
 This page is made from the rules; `python -m harness.structure.docs > docs/structure-checks.md`

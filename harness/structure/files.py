@@ -13,6 +13,8 @@ from harness.structure.shell import Command
 from harness.structure.stagegraph import Step
 
 _STUB_TARGETS: Final = re.compile(r"(.*/)?(main|lib)\.rs")
+_SOURCES: Final = re.compile(r"\.rs$|(^|/)(src|crates)/?(\.|\*)?$|^(?!.*target).*/\.$")
+"""What `cp` is told to copy where that is source: files, a folder of them, or all of a folder."""
 _ANY_PROJECT: Final = frozenset({"Cargo.toml", "build.rs"})
 
 
@@ -91,7 +93,7 @@ def _dates_anew(command: Command) -> bool:
         else set("pa") & set(word)
         for word in options
     )
-    of_source = any(word.rstrip("/.").endswith("src") or word.endswith(".rs") for word in copied)
+    of_source = any(_SOURCES.search(word) for word in copied)
     return command.program == "cp" and of_source and not kept
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness.__main__ import main
 
+MOUNTED = "RUN --mount=type=cache,target=/usr/local/cargo/registry mkdir"
 BAD = "FROM rust:1.85-slim-bookworm\nCOPY . .\nRUN cargo build --release\n"
 
 
@@ -22,6 +23,19 @@ def test_findings_are_shown_with_their_line_and_what_to_write_instead(
     assert "    2 | COPY . .\n" in said
     assert "  instead: COPY Cargo.toml Cargo.lock before anything of the source." in said
     assert f"finding(s) in the structure of {file}\nhint: docs/structure-checks.md" in said
+
+
+def test_advice_is_told_and_fails_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "Dockerfile"
+    good = Path(__file__).resolve().parents[2] / "fixtures/dockerfiles/good/stub-layers.Dockerfile"
+    text = good.read_text().replace("RUN mkdir", MOUNTED)
+    file.write_text(text)
+    assert main(["check", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert ": advice: the cache mount /usr/local/cargo/registry is shared [registry-mount" in said
+    assert said.endswith(f"\n\n{file}: nothing found but advice\n")
 
 
 def test_a_rule_that_is_allowed_is_not_applied(

@@ -33,6 +33,7 @@ def test_an_image_of_rusts_is_known_by_its_name(image: str, builds: bool) -> Non
     [
         ("rust:1.85", (), "RUN cargo build", ()),
         ("rust:1.85", ("rustup",), MUSL, ("rustc", "rustup")),
+        ("rust:1.85", (), "ENV CARGO_PROFILE_RELEASE_LTO=fat", ("rustc",)),
         ("rust:1.85", (), "RUN cargo install cargo-chef", ("cargo",)),
         ("rust:1-alpine3.21", ("apk",), "RUN apk add git", ("addgroup", "adduser", "apk", "rustc")),
         ("alpine", (), MUSL, ("addgroup", "adduser")),

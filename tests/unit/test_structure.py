@@ -319,6 +319,13 @@ QUIET = [
     "RUN --mount=type=bind,target=/all cp -r /all/src . && cargo build -r \\\n"
     " && cp target/release/app /\n"
     "FROM debian:12\nCOPY --from=b /app /app\nUSER 1\nCMD [\"/app\"]\n",
+    "FROM rust:1.85 AS b\nWORKDIR /stub\nENV CARGO_TARGET_DIR=/t\nCOPY Cargo.toml Cargo.lock ./\n"
+    "COPY crates/app/Cargo.toml crates/app/\nRUN mkdir crates/app/src \\\n"
+    " && echo 'fn main() {}' >crates/app/src/main.rs && cargo build -r -p app\nWORKDIR /live\n"
+    "RUN --mount=type=bind,source=Cargo.toml,target=/in/Cargo.toml \\\n"
+    " --mount=type=bind,source=crates,target=/in/crates cp -r /in/. /live/ \\\n"
+    " && cargo build -r -p app && cp /t/release/app /app\n"
+    "FROM debian:12\nCOPY --from=b /app /app\nUSER 1\nCMD [\"/app\"]\n",
     "FROM rust:1.85 AS b\nWORKDIR /app\nARG FEATURES=\"\"\nARG MODE=release\n"
     "COPY recipe.json ./\nRUN if [ $MODE = release ]; then cargo chef cook -r; \\\n"
     " else cargo chef cook; fi\n"
