@@ -254,7 +254,7 @@ def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None
                 workspace,
                 hint=EXECUTED_AGAIN,
             )
-        elif step.edit.edit_class in DEMANDING and places:
+        elif is_demanding(step, workspace) and places:
             expect_rebuilt(step, places, workspace, story, judge)
         expect_predicted(now, story, judge, workspace)
         expect_crates(
@@ -270,6 +270,18 @@ def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None
         expect_truth(step.after, now, workspace, story, judge)
         compiled_before |= units_of(step.after)
         seen.append(step.after)
+
+
+def is_demanding(step: Step[State], workspace: Workspace) -> bool:
+    """Whether after the last edit dependencies have to be compiled anew.
+
+    A toolchain file that the build takes nothing of is none of its own: the same image comes out.
+    """
+    before, now = workspace.observations[-2:]
+    if step.edit.edit_class is EditClass.TOOLCHAIN and now.image_id == before.image_id:
+        count("the toolchain file is none of the build's")
+        return False
+    return step.edit.edit_class in DEMANDING
 
 
 def expect_rebuilt(

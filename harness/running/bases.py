@@ -52,7 +52,8 @@ def resolve(
                 image = stand_ins.trusting(on, image, root=root)
             image = stand_ins.dressed(on, image, promise, root=root, say=say)
         if builds and under_test.project is None:
-            image = with_registry(on, image, root=root, say=say, vendors=outside.vendors(parsed))
+            wrapped = outside.installs_tools(parsed) or outside.vendors(parsed)
+            image = with_registry(on, image, root=root, say=say, wrapped=wrapped)
         chosen[index] = image
     return chosen
 
@@ -115,14 +116,14 @@ def _promise(wanted: str, under_test: Subject, stage: int) -> Promise:
 
 
 def with_registry(
-    on: Engine, image: str, *, root: Path, say: Callable[[str], None], vendors: bool = False
+    on: Engine, image: str, *, root: Path, say: Callable[[str], None], wrapped: bool = False
 ) -> str:
     """Return an image like `image` that takes crates.io's crates from a folder of its own.
 
-    With `vendors` that is what `cargo vendor` does as well.
+    With `wrapped` that is what `cargo vendor` does as well, and not what `cargo install` does.
     """
     base = str(on.client.images.get(image).id)
-    cargo = (promises.SCRIPTS / "cargo-vendor").read_bytes() if vendors else None
+    cargo = (promises.SCRIPTS / "cargo-of-registry").read_bytes() if wrapped else None
     said = f"{base} {sorted(registry.tree().items())}{cargo!r}"
     key = hashlib.sha256(said.encode()).hexdigest()[:12]
     tag = f"layerproof/registry:{key}"
@@ -136,7 +137,11 @@ def with_registry(
     if cargo is not None:
         (folder / "cargo").write_bytes(cargo)
         (folder / "cargo").chmod(0o755)
-        lines += [f"COPY cargo {PROGRAMS}/", f"ENV PATH={PROGRAMS}:$PATH"]
+        lines += [
+            f"COPY cargo {PROGRAMS}/",
+            f"ENV PATH={PROGRAMS}:$PATH",
+            "RUN chmod a+w /.cargo",
+        ]
     return derive.derive(on, image, lines, tag=tag, folder=folder)
 
 

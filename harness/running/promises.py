@@ -20,7 +20,7 @@ CHEF_VERSION = "0.1.71"
 _CHEF = re.compile(r"(^|/)cargo-chef([:@]|$)")
 _RUST = re.compile(r"(^|/)(rust|cargo-chef)([:@]|$)")
 _ALPINE = re.compile(r"(^|/)alpine([:@]|$)|[:-]alpine")
-_COMPILED_OTHERWISE = re.compile(r"-linux-musl|(?<![a-z])lto(?![a-z])", re.IGNORECASE)
+_COMPILED_OTHERWISE = re.compile(r"-linux-musl|(?<![a-z])lto(?![a-z])|fuse-ld=mold", re.IGNORECASE)
 """What of the ways to compile the stand-in's rustc does in its own way."""
 _SAID = (
     (
