@@ -34,9 +34,10 @@ OTHER_PROFILE = (
 def is_of_source(step: Step[State], under_test: Subject) -> bool:
     """Whether an edit leaves all that dependencies depend on as it was.
 
-    A new program does not where they are compiled from a skeleton of the source.
+    A new program does not where they are compiled from a skeleton of the source, and neither does a
+    link, which what prunes a checkout of its files may leave in it.
     """
-    if step.edit.edit_class is EditClass.BIN_ADD:
+    if step.edit.edit_class in {EditClass.BIN_ADD, EditClass.SYMLINK}:
         return not made_of_the_source(under_test.dockerfile, under_test.roles)
     return step.edit.edit_class in {*SOURCE_EDITS, *OTHER_EDITS}
 
