@@ -205,8 +205,9 @@ give_back_memory() {
   rm -f "$record"
 }
 
-# An engine that lives for one run need not wait for the disk: what makes a build durable is a quarter of the time of its
-# steps. Its data may be broken once the machine has crashed, so they are of this boot or none.
+# An engine that lives for one run need not wait for the disk: what makes a build durable is a twentieth of the time of its
+# steps, and a quarter where other engines are at work. Its data may be broken once the machine has crashed, so they are of
+# this boot or none.
 
 boot_id() {
   cat /proc/sys/kernel/random/boot_id
