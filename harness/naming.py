@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 from harness.model import Dockerfile, Instruction, Stage
 from harness.parsing import instructions
-from harness.structure import shell, stagegraph
+from harness.structure import stagegraph
 from harness.structure.compiles import compiles, subcommand
-from harness.texts import declared_arguments, defaults_of, run_texts
+from harness.texts import commands, declared_arguments, defaults_of, run_texts
 
 _BINARY = (
     r"(?:/(?:release|debug{}|cargo/bin|(?<=target/)lambda|lambda(?=/[^\s/]+/bootstrap\b))/"
@@ -29,8 +29,11 @@ OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtim
 """Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
 NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
 _VARIABLE = re.compile(r"\$\{?(\w+)(?::?-([^}]*))?\}?")
-_PROFILES = {"dev", "release", "test", "bench"}
-"""Those that cargo knows by itself (doc.rust-lang.org/cargo/reference/profiles.html)."""
+_NAME = re.compile(r"[A-Za-z]\w*(-\w+)*", re.ASCII)
+_PROFILES = {"dev", "release", "test", "bench", "debug", "doc"}
+"""Those that cargo knows or keeps for itself (doc.rust-lang.org/cargo/reference/profiles.html)."""
+_OF_OTHERS = {"", "add", "info", "install", "remove", "search", "tree", "update"}
+"""What cargo is called for that may be about packages of others."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 
 
@@ -65,34 +68,41 @@ def named_binary(
     built = (parsed.stage(target or "") or parsed.stages[-1]).index
     needed, along = graph.reached_from(built), graph.chain(built)
     nearest = sorted(parsed.stages, key=lambda s: (s.index not in along, s.index not in needed))
-    said = (name or defaults.get(variable) or "" for name, variable in _named(parsed, nearest))
+    said = (
+        name or defaults.get(variable) or "" for name, variable in _named(parsed, nearest, given)
+    )
     names = [value for value in said if value and value not in _FOLDERS]
     copied = {posixpath.basename(path) for path in _copied_out(graph.steps_along(built))}
     return next((name for name in names if name in copied), next(iter(names), None))
 
 
-def _named(parsed: Dockerfile, stages: Iterable[Stage] | None = None) -> list[tuple[str, str]]:
+def _named(
+    parsed: Dockerfile,
+    stages: Iterable[Stage] | None = None,
+    given: Mapping[str, str] = NOTHING_GIVEN,
+) -> list[tuple[str, str]]:
     """Return what stages call binaries: a name, or a variable that holds one."""
-    profiles = "".join(f"|{re.escape(profile)}" for profile in profiles_of(parsed))
+    profiles = "".join(f"|{re.escape(profile)}" for profile in profiles_of(parsed, given))
     return re.findall(_BINARY.format(profiles), run_texts(parsed, stages))
 
 
 def profiles_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
     """Return the profiles to compile with that a project has to say what they are."""
-    return tuple(sorted({*_asked(parsed, given, "--profile")} - _PROFILES))
+    said = {*_asked(parsed, given, "--profile")} - _PROFILES
+    return tuple(sorted(filter(_NAME.fullmatch, said)))
 
 
 def features_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
     """Return the features that cargo is asked for, by their names in a project's own packages."""
     said = ",".join(_asked(parsed, given, "--features", "-F"))
-    names = (word.rpartition("/")[2] for word in re.split(r"[,\s]+", said))
-    return tuple(sorted({*names} - {"", "default"}))
+    names = {word.rpartition("/")[2] for word in re.split(r"[,\s]+", said)} - {"default"}
+    return tuple(sorted(filter(_NAME.fullmatch, names)))
 
 
 def packages_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
     """Return the packages that cargo is asked for by name, those first that it is to compile."""
     said = _asked(parsed, given, "--package", "-p")
-    return tuple(dict.fromkeys(name for name in said if re.fullmatch(r"[A-Za-z][\w-]*", name)))
+    return tuple(dict.fromkeys(filter(_NAME.fullmatch, said)))
 
 
 def folders_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
@@ -105,19 +115,20 @@ def folders_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> 
 
 
 def _asked(parsed: Dockerfile, given: Mapping[str, str], *options: str) -> list[str]:
-    """Return what the calls of cargo that concern the project give to options; variables that no
-    instruction gives a value are empty.
+    """Return what calls of cargo about the project's packages give to options, those first that
+    compile; variables that no instruction gives a value are empty.
     """
     values = {**defaults_of(parsed), **given}
-    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
-    found: list[str] = []
-    called = [command for i in running for command in shell.commands_of(i)]
-    for command in sorted(called, key=lambda command: not compiles(command)):
-        verb, said, _ = subcommand(command)
-        if verb and not (verb == "install" and "--path" not in said):
-            found += [word for option in options for word in said.get(option, ())]
-    expanded = (_VARIABLE.sub(lambda m: values.get(m[1]) or m[2] or "", word) for word in found)
-    return [word for word in expanded if word]
+    called = sorted(commands(parsed), key=lambda command: not compiles(command))
+    found = (
+        word
+        for command in called
+        for verb, said, _ in [subcommand(command)]
+        if compiles(command) or verb not in _OF_OTHERS
+        for option in options
+        for word in said.get(option, ())
+    )
+    return [_VARIABLE.sub(lambda m: values.get(m[1]) or m[2] or "", word) for word in found]
 
 
 def _copied_out(steps: Iterable[stagegraph.Step]) -> Iterator[str]:

@@ -9,10 +9,9 @@ import re
 
 from harness.model import Dockerfile
 from harness.parsing import instructions
-from harness.structure import shell, stagegraph
+from harness.structure import stagegraph
 from harness.structure.compiles import subcommand
-from harness.structure.shell import Command
-from harness.texts import run_texts
+from harness.texts import commands, run_texts
 
 _OTHER_SYSTEMS = {"apk", "dnf", "microdnf", "pacman", "tdnf", "yum", "zypper"}
 """Package managers of systems other than Debian, which is what stands in for an image."""
@@ -33,7 +32,7 @@ def downloads(parsed: Dockerfile) -> bool:
     """Whether a RUN calls a program that fetches what no generated project brings along."""
     return any(
         command.program in _FETCHING or (command.program, *command.words[1:2]) in _FETCHING_CALLS
-        for command in _called(parsed)
+        for command in commands(parsed)
     )
 
 
@@ -42,13 +41,13 @@ def installs_tools(parsed: Dockerfile) -> bool:
     return any(
         (command.program, *command.words[1:2]) == ("cargo", "install")
         and not any(word.startswith("--path") for word in command.words[2:])
-        for command in _called(parsed)
+        for command in commands(parsed)
     )
 
 
 def vendors(parsed: Dockerfile) -> bool:
     """Whether a RUN calls `cargo vendor`."""
-    return any((c.program, *c.words[1:2]) == ("cargo", "vendor") for c in _called(parsed))
+    return any((c.program, *c.words[1:2]) == ("cargo", "vendor") for c in commands(parsed))
 
 
 def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
@@ -73,11 +72,6 @@ def brought_along(parsed: Dockerfile, root: int) -> dict[str, int]:
             if command.program in _OTHER_SYSTEMS and not re.search(asked, texts):
                 found.setdefault(command.program, step.instruction.line)
     return found
-
-
-def _called(parsed: Dockerfile) -> list[Command]:
-    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
-    return [command for instruction in running for command in shell.commands_of(instruction)]
 
 
 def secrets(parsed: Dockerfile) -> frozenset[str]:

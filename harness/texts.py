@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from harness.model import Dockerfile, Instruction, Stage
 from harness.parsing import instructions
+from harness.structure import shell
+from harness.structure.shell import Command
 
 _STRIPPING = re.compile(
     r"(?<![a-z])strip(?![a-z]|-components)|link-args?=\S*-s\b|\binstall\s+-\w*s\b", re.IGNORECASE
@@ -26,6 +28,12 @@ def run_texts(parsed: Dockerfile, stages: Iterable[Stage] | None = None) -> str:
     """
     made = (i for stage in stages or parsed.stages for i in stage.instructions)
     return "\n".join(text_of(i) for i in made if i.keyword in {"RUN", "COPY"})
+
+
+def commands(parsed: Dockerfile) -> list[Command]:
+    """Return the commands that the RUNs of all stages call, in order."""
+    running = [i for stage in parsed.stages for i in stage.instructions if i.keyword == "RUN"]
+    return [command for instruction in running for command in shell.commands_of(instruction)]
 
 
 def declared_arguments(parsed: Dockerfile) -> frozenset[str]:

@@ -418,6 +418,7 @@ def test_a_profile_that_cargo_does_not_know_is_the_projects_own(
         ("cargo build --package=api --bin bootstrap && cargo test -p b", "bootstrap", ["api", "b"]),
         ("cargo install --locked -p tool cargo-tool && cargo build --bin app", "app", ["app"]),
         ("mkdir -p api && cargo build", "app", ["app"]),
+        ("cargo update -p serde && cargo tree -p serde && cargo build", "app", ["app"]),
     ],
 )
 def test_packages_that_are_asked_for_by_name_are_there(
@@ -442,6 +443,7 @@ def test_packages_that_are_asked_for_by_name_are_there(
         ("RUN cargo build --features ${F:-y}", ["y"]),
         ("RUN cargo install sqlx-cli --features postgres && cargo build", []),
         ("RUN grep -F x Cargo.toml && cargo build", []),
+        ('RUN cargo build --features "$(cat wanted)" && cargo add y --features z', []),
     ],
 )
 def test_features_that_are_asked_for_are_the_packages_own(text: str, features: list[str]) -> None:
