@@ -188,6 +188,13 @@ def test_a_dockerfile_that_installs_packages_gets_a_network(tmp_path: Path) -> N
     assert "1 passed" in done.out
 
 
+def test_alpines_packages_and_accounts_are_made_on_a_stand_in() -> None:
+    path = ROOT / "fixtures" / "dockerfiles" / "downloading" / "alpine-packages.Dockerfile"
+    done = pytest_p8(path)
+    assert done.status == 0, done.out + done.err
+    assert "3 passed" in done.out
+
+
 def test_a_property_that_fails_ends_in_its_report_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a folder" / "Dockerfile"
     path.parent.mkdir()
