@@ -11,14 +11,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from harness import naming
+from harness import asked
 from harness.generated.projects import MAIN
 from harness.model import Dockerfile, File, Instruction, Mount, Tree
 from harness.parsing import instructions
 from harness.parsing.dockerignore import NOTHING, Ignore
 from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
-from harness.texts import run_texts
+from harness.texts import NOTHING_GIVEN, run_texts
 
 _MEMBER = re.compile(r"((?!\.\./)[\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
@@ -116,7 +116,7 @@ def shape(
     ignore: Ignore = NOTHING,
     *,
     binary: str = "app",
-    given: Mapping[str, str] = naming.NOTHING_GIVEN,
+    given: Mapping[str, str] = NOTHING_GIVEN,
 ) -> Shape:
     """Return what the context paths that the Dockerfile reaches leave possible.
 
@@ -125,9 +125,9 @@ def shape(
     `ignore` is the Dockerfile's own ignore file, which may keep all but some paths away, `given`
     the build arguments.
     """
-    made = _shape(parsed, binary)
     folder, said = project_folder(parsed), run_texts(parsed)
-    packages = naming.packages_of(parsed, given)
+    made = _shape(parsed, binary, folder)
+    packages = asked.packages(parsed, given)
 
     def sent(*paths: str) -> bool:
         return not any(ignore.excludes(posixpath.join(folder, path)) for path in paths)
@@ -135,8 +135,8 @@ def shape(
     return replace(
         made,
         folder=folder,
-        profiles=naming.profiles_of(parsed, given),
-        features=naming.features_of(parsed, given),
+        profiles=asked.profiles(parsed, given),
+        features=asked.features(parsed, given),
         packages=packages,
         main=_main_of(said, binary),
         codegen_units=2**16 if _READ_BY_TOOLS.search(said) else 2**31,
@@ -160,7 +160,7 @@ def _main_of(said: str, binary: str) -> str:
     return found.group() if found and MAIN not in said else MAIN
 
 
-def _shape(parsed: Dockerfile, binary: str) -> Shape:
+def _shape(parsed: Dockerfile, binary: str, folder: str) -> Shape:
     lines = roles.infer(parsed).lines
     compiled = [line for line, role in lines.items() if role is Role.DEPENDENCIES]
     compiled = compiled or list(_calling_cargo(parsed, "fetch"))
@@ -171,7 +171,7 @@ def _shape(parsed: Dockerfile, binary: str) -> Shape:
     early = list(_context_sources(parsed, until=max(compiled), used=True)) if compiled else reached
     if any(_is_whole(source) for source in early):
         vendored = not compiled or _vendored_arrives(parsed, compiled)
-        members = () if project_folder(parsed) else naming.folders_of(parsed)
+        members = () if folder else asked.folders(parsed)
         return Shape(package=not members, vendored=vendored, members=members)
     whole = any(_is_whole(source) for source in reached)
     making = run_texts(parsed)
@@ -287,9 +287,9 @@ def project_folder(parsed: Dockerfile) -> str:
     taken = (s for s in _taken_from_context(parsed) if "://" not in s and "<<" not in s)
     sources = [posixpath.normpath(source) for source in taken]
     if _takes_root(sources):
-        asked = naming.folders_of(parsed)
-        by_itself = [folder for folder in asked if f"{folder}/target/" in run_texts(parsed)]
-        return by_itself[0] if len(asked) == 1 and by_itself else ""
+        folders = asked.folders(parsed)
+        alone = len(folders) == 1 and f"{folders[0]}/target/" in run_texts(parsed)
+        return folders[0] if alone else ""
     manifests = [posixpath.dirname(s) for s in sources if re.fullmatch(r"\S+/Cargo\.\S+", s)]
     if manifests:
         common = posixpath.commonpath(manifests)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
 
+from harness import asked
 from harness.model import Dockerfile, Instruction, Stage
 from harness.parsing import instructions
 from harness.structure import stagegraph
-from harness.structure.compiles import compiles, subcommand
-from harness.texts import commands, declared_arguments, defaults_of, run_texts
+from harness.texts import NOTHING_GIVEN, declared_arguments, defaults_of, run_texts
 
 _BINARY = (
     r"(?:/(?:release|debug{}|cargo/bin|(?<=target/)lambda|lambda(?=/[^\s/]+/bootstrap\b))/"
@@ -27,13 +26,6 @@ project's own profiles have folders in the target directory too.
 """
 OF_LAMBDA = {"LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
 """Variables of Lambda's images (docs.aws.amazon.com/lambda, "Using environment variables")."""
-NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
-_VARIABLE = re.compile(r"\$\{?(\w+)(?::?-([^}]*))?\}?")
-_NAME = re.compile(r"[A-Za-z]\w*(-\w+)*", re.ASCII)
-_PROFILES = {"dev", "release", "test", "bench", "debug", "doc"}
-"""Those that cargo knows or keeps for itself (doc.rust-lang.org/cargo/reference/profiles.html)."""
-_OF_OTHERS = {"", "add", "info", "install", "remove", "search", "tree", "update"}
-"""What cargo is called for that may be about packages of others."""
 _FOLDERS = {"deps", "build", "examples", "incremental"}
 
 
@@ -82,53 +74,8 @@ def _named(
     given: Mapping[str, str] = NOTHING_GIVEN,
 ) -> list[tuple[str, str]]:
     """Return what stages call binaries: a name, or a variable that holds one."""
-    profiles = "".join(f"|{re.escape(profile)}" for profile in profiles_of(parsed, given))
+    profiles = "".join(f"|{re.escape(profile)}" for profile in asked.profiles(parsed, given))
     return re.findall(_BINARY.format(profiles), run_texts(parsed, stages))
-
-
-def profiles_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
-    """Return the profiles to compile with that a project has to say what they are."""
-    said = {*_asked(parsed, given, "--profile")} - _PROFILES
-    return tuple(sorted(filter(_NAME.fullmatch, said)))
-
-
-def features_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
-    """Return the features that cargo is asked for, by their names in a project's own packages."""
-    said = ",".join(_asked(parsed, given, "--features", "-F"))
-    names = {word.rpartition("/")[2] for word in re.split(r"[,\s]+", said)} - {"default"}
-    return tuple(sorted(filter(_NAME.fullmatch, names)))
-
-
-def packages_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
-    """Return the packages that cargo is asked for by name, those first that it is to compile."""
-    said = _asked(parsed, given, "--package", "-p")
-    return tuple(dict.fromkeys(filter(_NAME.fullmatch, said)))
-
-
-def folders_of(parsed: Dockerfile, given: Mapping[str, str] = NOTHING_GIVEN) -> tuple[str, ...]:
-    """Return the folders of packages that cargo is asked for by their manifests, told from where it
-    is called.
-    """
-    said = _asked(parsed, given, "--manifest-path")
-    found = (re.fullmatch(r"(?:\./)?(\w[\w./-]*)/Cargo\.toml", word) for word in said)
-    return tuple(dict.fromkeys(match[1] for match in found if match))
-
-
-def _asked(parsed: Dockerfile, given: Mapping[str, str], *options: str) -> list[str]:
-    """Return what calls of cargo about the project's packages give to options, those first that
-    compile; variables that no instruction gives a value are empty.
-    """
-    values = {**defaults_of(parsed), **given}
-    called = sorted(commands(parsed), key=lambda command: not compiles(command))
-    found = (
-        word
-        for command in called
-        for verb, said, _ in [subcommand(command)]
-        if compiles(command) or verb not in _OF_OTHERS
-        for option in options
-        for word in said.get(option, ())
-    )
-    return [_VARIABLE.sub(lambda m: values.get(m[1]) or m[2] or "", word) for word in found]
 
 
 def _copied_out(steps: Iterable[stagegraph.Step]) -> Iterator[str]:

@@ -178,7 +178,7 @@ def describe(
     scripts: Path,
     ignore: str | None = None,
     project: Path | None = None,
-    given: Mapping[str, str] = naming.NOTHING_GIVEN,
+    given: Mapping[str, str] = texts.NOTHING_GIVEN,
     target: str | None = None,
 ) -> Subject:
     """Return the subject that a parsed Dockerfile makes with the build arguments `given`."""
@@ -256,7 +256,7 @@ def compiles(parsed: Dockerfile, index: int) -> bool:
 
 
 def with_bases(
-    parsed: Dockerfile, images: Mapping[int, str], taken: Mapping[str, str] = naming.NOTHING_GIVEN
+    parsed: Dockerfile, images: Mapping[int, str], taken: Mapping[str, str] = texts.NOTHING_GIVEN
 ) -> str:
     """Return the Dockerfile's text with the images of some stages replaced, line for line, and
     those by name that files are `taken` from.

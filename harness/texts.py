@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from harness.model import Dockerfile, Instruction, Stage
 from harness.parsing import instructions
 from harness.structure import shell
 from harness.structure.shell import Command
 
+NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
+"""The build arguments where none are."""
 _STRIPPING = re.compile(
     r"(?<![a-z])strip(?![a-z]|-components)|link-args?=\S*-s\b|\binstall\s+-\w*s\b", re.IGNORECASE
 )

@@ -24,8 +24,6 @@ from harness.subject import Subject
 
 REGISTRY_FOLDER = "/opt/layerproof-registry"
 PROGRAMS = "/opt/layerproof-programs"
-STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
-
 CA_ID = "ca"
 """The id by which a Dockerfile asks for the certificates that this machine trusts."""
 
@@ -45,7 +43,7 @@ def resolve(
     chosen: dict[int, str] = {}
     for index, wanted in named.items():
         builds = wanted in compiling or promises.is_toolchain(wanted)
-        image = _available(on, wanted, stand_in=STAND_INS[0 if builds else 1], say=say)
+        image = _available(on, wanted, stand_in=stand_ins.STAND_INS[0 if builds else 1], say=say)
         if image != wanted:
             promise = _promise(wanted, under_test, index)
             if builds and under_test.options.network != "none":
@@ -73,7 +71,7 @@ def taken(
         if promises.has_chef(image) or (
             promises.is_toolchain(image) and outside.only_mounted(parsed, image)
         ):
-            there = _available(on, image, stand_in=STAND_INS[0], say=say)
+            there = _available(on, image, stand_in=stand_ins.STAND_INS[0], say=say)
             if there != image:
                 promise = promises.of(image, parsed, (), "")
                 replaced[image] = stand_ins.dressed(on, there, promise, root=root, say=say)

@@ -23,6 +23,7 @@ CA_BUNDLES = (
     "/etc/ssl/cert.pem",
 )
 """Where systems keep them; the first is Debian's, and so the stand-ins'."""
+STAND_INS = ("layerproof/rust:local", "layerproof/runtime:local")
 CARGO_BIN = "/usr/local/cargo/bin"
 
 
@@ -46,15 +47,17 @@ def dressed(
         (folder / name).write_bytes(content)
         (folder / name).chmod(0o755)
     if promise.chef:
-        shutil.copy(_cargo_chef(on, image, root=root, say=say), folder / "cargo-chef")
+        shutil.copy(_cargo_chef(on, root=root, say=say), folder / "cargo-chef")
     return derive.derive(on, image, lines, tag=tag, folder=folder)
 
 
-def _cargo_chef(on: Engine, image: str, *, root: Path, say: Callable[[str], None]) -> Path:
-    """Return cargo-chef, compiled on a stand-in: once, then it lies with our tools.
+def _cargo_chef(on: Engine, *, root: Path, say: Callable[[str], None]) -> Path:
+    """Return cargo-chef, compiled on the stand-in for Rust's image: once, then it lies with our
+    tools.
 
     Raises EnvironmentLacksError where that fails, as it does without a network.
     """
+    image = STAND_INS[0]
     key = hashlib.sha256(str(on.client.images.get(image).id).encode()).hexdigest()[:12]
     kept = engine.state_home() / "tools" / f"cargo-chef-{promises.CHEF_VERSION}-{key}"
     kept.parent.mkdir(parents=True, exist_ok=True)

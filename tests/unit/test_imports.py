@@ -18,7 +18,7 @@ LAYERS = (
     (
         *("parsing", "dockerfile", "structure", "keys", "cache", "generated", "strategies"),
         *("judging", "progress", "commands", "config", "subject"),
-        *("texts", "naming", "fitting", "for_scripts", "exported", "outside"),
+        *("texts", "asked", "naming", "fitting", "for_scripts", "exported", "outside"),
     ),
     ("process",),
     ("engine",),

@@ -101,6 +101,9 @@ def test_images_are_replaced_line_for_line() -> None:
     )
     replaced = text.replace("from=rust:1,", "from=z:3,").replace("from=rust:1 ", "from=z:3 ")
     assert subject.with_bases(dockerfile.parse(text), {}, {"rust:1": "z:3"}) == replaced
+    text = "FROM a\nCOPY --from=chef:1 /c /\nCOPY --from=chef:1.2 /c /\n"
+    replaced = text.replace("chef:1 ", "z:3 ")
+    assert subject.with_bases(dockerfile.parse(text), {}, {"chef:1": "z:3"}) == replaced
 
 
 def test_a_stage_compiles_when_one_built_upon_it_does() -> None:

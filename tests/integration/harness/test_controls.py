@@ -46,6 +46,7 @@ COURSES = {
     "P1": (EditClass.MTIME, EditClass.README, EditClass.SOURCE, EditClass.IGNORED),
     "P5": (
         EditClass.SOURCE,
+        EditClass.SYMLINK,
         EditClass.DEPENDENCY_BUMP,
         EditClass.LOCK,
         EditClass.TOOLCHAIN,
