@@ -127,7 +127,8 @@ def shape(
     """
     folder, said = project_folder(parsed), run_texts(parsed)
     made = _shape(parsed, binary, folder)
-    packages = asked.packages(parsed, given)
+    packages, leading = asked.packages(parsed, given), _leading(parsed)
+    source_alone = _takes_alone(leading, "src(/.*)?", CRATES)
 
     def sent(*paths: str) -> bool:
         return not any(ignore.excludes(posixpath.join(folder, path)) for path in paths)
@@ -142,14 +143,17 @@ def shape(
         codegen_units=2**16 if _READ_BY_TOOLS.search(said) else 2**31,
         package=made.package
         and (sent(MAIN) or not made.workspace)
-        and not _takes_crates_alone(parsed)
+        and not _takes_alone(leading, CRATES, "src")
         and not (made.workspace and len(packages) > 1),
         workspace=made.workspace
+        and not source_alone
         and not _OF_A_PACKAGE.search(said)
         and not (_IN_A_PACKAGE.search(said) and not _MADE.search(said))
         and sent("crates/a/Cargo.toml", "crates/a/src/lib.rs"),
         vendored=made.vendored and sent("vendor/a/src/lib.rs", ".cargo/config.toml"),
-        build_script=made.build_script and sent("build.rs"),
+        build_script=made.build_script
+        and sent("build.rs")
+        and not (source_alone and not any(re.match(r"build\.r", s) for s in leading)),
         toolchain=made.toolchain and sent("rust-toolchain.toml"),
     )
 
@@ -205,16 +209,20 @@ def _shape(parsed: Dockerfile, binary: str, folder: str) -> Shape:
     )
 
 
-def _takes_crates_alone(parsed: Dockerfile) -> bool:
-    """Whether what leads to the build takes crates by name, and no source of the root.
+def _leading(parsed: Dockerfile) -> list[str]:
+    """Return what the steps that lead to the build take from the context themselves.
 
-    Another stage may take all of the context, to pick the manifests of it.
+    Another stage may take all of it, to pick the manifests.
     """
     leading = {Role.BASE, Role.DEPENDENCIES, Role.BUILD}
     lines = [line for line, role in roles.infer(parsed).lines.items() if role in leading]
-    along = list(_context_sources(parsed, of=lines))
-    takes_root = any(_is_whole(s) or re.match(r"src(/|$)|\*|\$", s) for s in along)
-    return CRATES in {s.rstrip("/") for s in along} and not takes_root
+    return [source.rstrip("/") for source in _context_sources(parsed, of=lines)]
+
+
+def _takes_alone(taken: Iterable[str], wanted: str, others: str) -> bool:
+    """Whether a folder is taken by its name, and nothing with the others."""
+    everything = any(_is_whole(s) or re.match(rf"{others}(/|$)|\*|\$", s) for s in taken)
+    return any(re.fullmatch(wanted, source) for source in taken) and not everything
 
 
 def _calling_cargo(parsed: Dockerfile, verb: str) -> Iterator[int]:

@@ -14,6 +14,7 @@ from harness.generated.checkouts import Checkout
 from harness.generated.projects import render
 from harness.judging.foundation import (
     among,
+    compilation,
     dependencies,
     worked,
 )
@@ -66,7 +67,6 @@ DEMANDING = frozenset(
         EditClass.FEATURE,
         EditClass.LOCK,
         EditClass.PROFILE,
-        EditClass.TOOLCHAIN,
     }
 )
 """Edits after which the dependencies' layer must be another one. After the rest of the manifest
@@ -275,13 +275,15 @@ def judge_plan(plan: Plan[State], workspace: Workspace, *, judge: Judge) -> None
 def is_demanding(step: Step[State], workspace: Workspace) -> bool:
     """Whether after the last edit dependencies have to be compiled anew.
 
-    A toolchain file that the build takes nothing of is none of its own: the same image comes out.
+    A toolchain file that never comes to where the project is compiled is none of the build's.
     """
-    before, now = workspace.observations[-2:]
-    if step.edit.edit_class is EditClass.TOOLCHAIN and now.image_id == before.image_id:
-        count("the toolchain file is none of the build's")
-        return False
-    return step.edit.edit_class in DEMANDING
+    if step.edit.edit_class is not EditClass.TOOLCHAIN:
+        return step.edit.edit_class in DEMANDING
+    under_test = workspace.bench.subject
+    places = compilation(under_test.dockerfile, under_test.roles)
+    executed = among(worked(workspace.observations[-1].vertices), places)
+    count("the toolchain file is the build's" if executed else "the toolchain file is nobody's")
+    return bool(executed)
 
 
 def expect_rebuilt(

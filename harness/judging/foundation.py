@@ -59,11 +59,18 @@ def foundation(dockerfile: Dockerfile, overrides: Overrides = None) -> frozenset
 
 def dependencies(dockerfile: Dockerfile, overrides: Overrides = None) -> frozenset[Place]:
     """Return stage and position of each vertex that compiles dependencies or copies for that."""
+    return _having(Role.DEPENDENCIES, dockerfile, overrides)
+
+
+def compilation(dockerfile: Dockerfile, overrides: Overrides = None) -> frozenset[Place]:
+    """Return stage and position of each vertex that compiles the project or copies for that."""
+    return _having(Role.BUILD, dockerfile, overrides)
+
+
+def _having(role: Role, dockerfile: Dockerfile, overrides: Overrides) -> frozenset[Place]:
     lines = roles.infer(dockerfile, overrides).lines
     return frozenset(
-        place
-        for _, place, instruction in _steps(dockerfile)
-        if lines.get(instruction.line) is Role.DEPENDENCIES
+        place for _, place, instruction in _steps(dockerfile) if lines.get(instruction.line) is role
     )
 
 

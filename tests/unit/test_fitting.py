@@ -359,3 +359,26 @@ def test_where_nobody_speaks_of_stripping_the_symbol_table_may_stay(tmp_path: Pa
     (tmp_path / "Cargo.toml").write_text("[profile.release]\nstrip = true\n")
     loaded = subject.load(tmp_path / "Dockerfile", scripts=ROOT, like=tmp_path)
     assert not loaded.keeps_symbols
+
+
+@pytest.mark.parametrize(
+    ("taken", "workspace", "build_script"),
+    [
+        ("src src", False, False),
+        ("src/ build.rs ./", False, True),
+        ("src src\nCOPY build.r[s] ./", False, True),
+        (". .", True, True),
+        ("src crates ./", True, True),
+    ],
+)
+def test_the_build_may_take_less_than_its_planner(
+    taken: str, workspace: bool, build_script: bool
+) -> None:
+    """A planner that takes all says nothing of what comes to where the project is compiled."""
+    text = (
+        "FROM rust AS plan\nCOPY . .\nRUN find . -type f ! -name Cargo.toml -delete\n"
+        "FROM rust AS deps\nCOPY --from=plan / ./\nRUN cargo build --release\n"
+        f"FROM deps AS build\nCOPY {taken}\nRUN cargo build --release\n"
+    )
+    shape = fitting.shape(dockerfile.parse(text))
+    assert (shape.workspace, shape.build_script) == (workspace, build_script)
