@@ -38,10 +38,17 @@ def downloads(parsed: Dockerfile) -> bool:
 
 def installs_tools(parsed: Dockerfile) -> bool:
     """Whether a RUN installs with cargo what is not the project itself."""
-    return any(
-        (command.program, *command.words[1:2]) == ("cargo", "install")
-        and not any(word.startswith("--path") for word in command.words[2:])
-        for command in commands(parsed)
+    return bool(installed(parsed))
+
+
+def installed(parsed: Dockerfile) -> frozenset[str]:
+    """Return the tools that a RUN installs with cargo, by their packages' names on crates.io."""
+    called = (subcommand(command) for command in commands(parsed))
+    return frozenset(
+        name.partition("@")[0]
+        for verb, options, _ in called
+        if verb == "install" and "--path" not in options
+        for name in options.get("names", ["?"])
     )
 
 

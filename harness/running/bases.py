@@ -18,7 +18,7 @@ from harness.engine import Engine
 from harness.errors import EnvironmentLacksError
 from harness.generated import registry, trees
 from harness.model import BuildOptions, Dockerfile
-from harness.running import derive, promises, stand_ins
+from harness.running import derive, promises, stand_ins, trust
 from harness.running.promises import Promise
 from harness.subject import Subject
 
@@ -47,7 +47,7 @@ def resolve(
         if image != wanted:
             promise = _promise(wanted, under_test, index)
             if builds and under_test.options.network != "none":
-                image = stand_ins.trusting(on, image, root=root)
+                image = trust.trusting(on, image, root=root)
             image = stand_ins.dressed(on, image, promise, root=root, say=say)
         if builds and under_test.project is None:
             wrapped = outside.installs_tools(parsed) or outside.vendors(parsed)
@@ -68,7 +68,7 @@ def taken(
     parsed = under_test.dockerfile
     replaced: dict[str, str] = {}
     for image, line in outside.images(parsed, under_test.options.target).items():
-        if promises.has_chef(image) or (
+        if promises.brings(image) or (
             promises.is_toolchain(image) and outside.only_mounted(parsed, image)
         ):
             there = _available(on, image, stand_in=stand_ins.STAND_INS[0], say=say)
@@ -181,7 +181,7 @@ def _available(on: Engine, wanted: str, *, stand_in: str, say: Callable[[str], N
 def with_network(on: Engine, under_test: Subject, *, image: str, root: Path) -> BuildOptions:
     """Return the options with what a download needs: a network, and the machine's CAs."""
     options = under_test.options
-    bundle = stand_ins.certificates()
+    bundle = trust.certificates()
     secrets_given = dict(options.secrets)
     if bundle is not None and CA_ID in outside.secrets(under_test.dockerfile):
         secrets_given.setdefault(CA_ID, bundle)

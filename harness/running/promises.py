@@ -17,11 +17,15 @@ from harness.model import Dockerfile
 SCRIPTS = Path(__file__).resolve().parent / "stand_in"
 CHEF_VERSION = "0.1.71"
 """The newest cargo-chef that the Rust of the stand-in compiles."""
-_CHEF = re.compile(r"(^|/)cargo-chef([:@]|$)")
-_RUST = re.compile(r"(^|/)(rust|cargo-chef)([:@]|$)")
+_TOOLED = re.compile(r"(?:^|/)(cargo-chef|cargo-lambda)(?:[:@]|$)")
+_RUST = re.compile(r"(^|/)(rust|cargo-chef|cargo-lambda)([:@]|$)")
 _ALPINE = re.compile(r"(^|/)alpine([:@]|$)|[:-]alpine")
-_COMPILED_OTHERWISE = re.compile(r"-linux-musl|(?<![a-z])lto(?![a-z])|fuse-ld=mold", re.IGNORECASE)
-"""What of the ways to compile the stand-in's rustc does in its own way."""
+_COMPILED_OTHERWISE = re.compile(
+    r"-linux-musl|(?<![a-z])lto(?![a-z])|fuse-ld=mold|\bcargo[ -]lambda\b", re.IGNORECASE
+)
+"""What of the ways to compile the stand-in's rustc does in its own way; cargo-lambda asks for
+link-time optimisation by itself.
+"""
 _SAID = (
     (
         _RUST,
@@ -36,14 +40,16 @@ _SAID = (
     ),
     (re.compile(r":(.*-)?nonroot(-|$)|^cgr\.dev/chainguard/"), "USER 65532:65532"),
     (
-        re.compile(r"\blambda\b"),
+        re.compile(r"(?<!cargo-)\blambda\b"),
         "ENV LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime\nWORKDIR /var/task",
     ),
+    (re.compile(r"(^|/)cargo-lambda([:@]|$)"), "ENV CARGO_LAMBDA_COMPILER=cargo"),
     (_ALPINE, "RUN echo 3.21.0 >/etc/alpine-release"),
 )
 """Names of images, and what is true of them: Rust's have a home of cargo's that is not root's;
 distroless's and Chainguard's have an account `nonroot`, and many run as it; Lambda's have the
-variables that its documentation uses (docs.aws.amazon.com/lambda, "Deploy … container images").
+variables that its documentation uses (docs.aws.amazon.com/lambda, "Deploy … container images");
+cargo-lambda's has zig to link with, in whose place is what cargo takes by itself.
 """
 
 
@@ -51,12 +57,12 @@ variables that its documentation uses (docs.aws.amazon.com/lambda, "Deploy … c
 class Promise:
     """What a stand-in is given: lines of a Dockerfile, and scripts of `SCRIPTS` by their names.
 
-    `chef` says that it has to have cargo-chef as well, which is compiled.
+    `tools` are programs that it has to have beside Rust's own.
     """
 
     lines: tuple[str, ...]
     scripts: tuple[str, ...]
-    chef: bool = False
+    tools: tuple[str, ...] = ()
 
     def copied(self) -> tuple[str, ...]:
         """Return the lines that bring the scripts, which go before what the system has."""
@@ -70,9 +76,9 @@ def is_toolchain(image: str) -> bool:
     return _RUST.search(image) is not None
 
 
-def has_chef(image: str) -> bool:
-    """Whether an image is cargo-chef's own, one of Rust's with that tool."""
-    return _CHEF.search(image) is not None
+def brings(image: str) -> tuple[str, ...]:
+    """Return the programs that an image has beside Rust's own, for which it is made."""
+    return tuple(_TOOLED.findall(image))
 
 
 def of(wanted: str, parsed: Dockerfile, tools: Collection[str], spoken: str) -> Promise:
@@ -91,10 +97,13 @@ def of(wanted: str, parsed: Dockerfile, tools: Collection[str], spoken: str) -> 
     if is_toolchain(wanted) and outside.installs_tools(parsed):
         scripts.add("cargo")
     lines = tuple(line for name, line in _SAID if name.search(wanted))
-    return Promise(lines, tuple(sorted(scripts)), has_chef(wanted))
+    found_there = set(brings(wanted)) | ({"cargo-lambda"} & outside.installed(parsed))
+    return Promise(lines, tuple(sorted(scripts)), tuple(sorted(found_there)))
 
 
 def keeps(wanted: str, tool: str) -> bool:
     """Whether a stand-in for the image with that name has a tool that no Debian brings."""
-    by = {"apk": _ALPINE, "cargo chef": _CHEF, "rustup": _RUST}.get(tool)
-    return by is not None and by.search(wanted) is not None
+    by = {"apk": _ALPINE, "rustup": _RUST}.get(tool)
+    return tool.replace(" ", "-") in brings(wanted) or (
+        by is not None and by.search(wanted) is not None
+    )

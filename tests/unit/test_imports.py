@@ -31,6 +31,8 @@ LAYERS = (
                 "derive",
                 "promises",
                 "stand_ins",
+                "tools",
+                "trust",
                 "layer_folders",
                 "images",
                 "programs",

@@ -9,6 +9,7 @@ from harness.running import promises
 
 MUSL = "RUN cargo build --target x86_64-unknown-linux-musl"
 CHEF = "lukemathwalker/cargo-chef:latest-rust-1"
+LAMBDA = "ghcr.io/cargo-lambda/cargo-lambda:1.8"
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,7 @@ CHEF = "lukemathwalker/cargo-chef:latest-rust-1"
         ("docker.io/rustlang/rust@sha256:0f", True),
         ("mirror.local:5000/library/rust:1", True),
         (CHEF, True),
+        (LAMBDA, True),
         ("mirror.local:5000/library/debian:12", False),
         ("ghcr.io/team/rust-service:2", False),
     ],
@@ -36,6 +38,7 @@ def test_an_image_of_rusts_is_known_by_its_name(image: str, builds: bool) -> Non
         ("rust:1.85", (), "ENV CARGO_PROFILE_RELEASE_LTO=fat", ("rustc",)),
         ("rust:1.85", (), "RUN cargo install cargo-chef", ("cargo",)),
         ("rust:1-alpine3.21", ("apk",), "RUN apk add git", ("addgroup", "adduser", "apk", "rustc")),
+        (LAMBDA, (), "RUN cargo lambda build --release", ("rustc",)),
         ("alpine", (), MUSL, ("addgroup", "adduser")),
         ("debian:12", (), MUSL, ()),
     ],
@@ -57,10 +60,36 @@ def test_a_stand_in_gets_the_programs_that_are_called(
         ("rust:1", "rustup", True),
         (CHEF, "cargo chef", True),
         ("rust:1", "cargo chef", False),
-        ("ghcr.io/cargo-lambda/cargo-lambda", "cargo lambda", False),
+        (LAMBDA, "cargo lambda", True),
+        (LAMBDA, "cargo chef", False),
+        ("cargo-lambda", "cargo lambda", True),
     ],
 )
 def test_tools_that_a_stand_in_has_are_those_that_the_name_promises(
     image: str, tool: str, kept: bool
 ) -> None:
     assert promises.keeps(image, tool) is kept
+
+
+def test_what_an_image_is_made_for_is_not_taken_for_lambdas_own() -> None:
+    parsed = dockerfile.parse(f"FROM {LAMBDA}\n")
+    promise = promises.of(LAMBDA, parsed, (), "")
+    assert promise.tools == ("cargo-lambda",)
+    assert "ENV CARGO_LAMBDA_COMPILER=cargo" in promise.lines
+    assert not any("/var/task" in line for line in promise.lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "tools"),
+    [
+        ("cargo install --locked cargo-lambda", ("cargo-lambda",)),
+        ("cargo install cargo-lambda@1.8 cargo-chef", ("cargo-lambda",)),
+        ("cargo install cargo-chef", ()),
+        ("cargo install --path cargo-lambda", ()),
+    ],
+)
+def test_a_tool_that_takes_long_to_compile_is_there_where_it_is_installed(
+    line: str, tools: tuple[str, ...]
+) -> None:
+    parsed = dockerfile.parse(f"FROM rust:1.85\nRUN {line}\n")
+    assert promises.of("rust:1.85", parsed, (), "").tools == tools

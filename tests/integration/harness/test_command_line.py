@@ -136,11 +136,11 @@ def pytest_p8(path: Path, test: str = "") -> process.Completed:
         (
             (
                 "rust:1.85-slim-bookworm AS base\n",
-                "registry.invalid/cargo-lambda:1 AS base\nRUN cargo lambda --version\n",
+                "registry.invalid/leptos:1 AS base\nRUN cargo leptos --version\n",
             ),
             "Dockerfile:2",
-            "the image 'registry.invalid/cargo-lambda:1' cannot be had, and what stands in for it "
-            "has no `cargo lambda`",
+            "the image 'registry.invalid/leptos:1' cannot be had, and what stands in for it "
+            "has no `cargo leptos`",
         ),
         (
             (

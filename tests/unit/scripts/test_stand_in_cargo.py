@@ -27,7 +27,7 @@ LOCKS_TOO_NEW = (
 )
 
 
-def run(shell: Shell, line: str, *, path: str = "") -> process.Completed:
+def run(shell: Shell, line: str, *, path: str = "", **variables: str) -> process.Completed:
     """Run a program of a stand-in whose absolute paths lead below the test's own directory."""
     name, *arguments = shlex.split(line)
     own = shell.root / "own"
@@ -38,7 +38,7 @@ def run(shell: Shell, line: str, *, path: str = "") -> process.Completed:
     program = own / name.partition("-")[0]
     program.write_text(text)
     program.chmod(0o755)
-    environment = shell.environment(PATH=f"{path}{shell.path}")
+    environment = shell.environment(PATH=f"{path}{shell.path}", **variables)
     return process.run([str(program), *arguments], limit=60, cwd=shell.project, env=environment)
 
 
@@ -126,6 +126,26 @@ def test_a_tool_for_a_newer_rust_is_installed_in_an_older_version(
     done = run(shell, f"cargo {called}")
     assert (done.status, done.out) == ((0, "there\n") if version else (101, ""))
     assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("line", "compiled"),
+    [
+        ("install cargo-lambda --locked", False),
+        ("install cargo-lambda@1.8.0", False),
+        ("install cargo-lambda-extra", True),
+        ("install cargo-lambda --root /tools", True),
+    ],
+)
+def test_a_tool_that_is_there_is_not_compiled(shell: Shell, line: str, compiled: bool) -> None:
+    shell.stub("cargo", Answer())
+    home = shell.root / "home"
+    assert run(shell, f"cargo {line}", CARGO_HOME=str(home)).status == 0
+    assert shell.calls("cargo") == [line.split()]
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "cargo-lambda").touch(0o755)
+    assert run(shell, f"cargo {line}", CARGO_HOME=str(home)).status == 0
+    assert len(shell.calls("cargo")) == (2 if compiled else 1)
 
 
 def test_other_calls_of_cargo_are_passed_on(shell: Shell) -> None:
