@@ -210,13 +210,15 @@ def said(config: pytest.Config) -> Config:
 def load_subject(config: pytest.Config, *, generated: bool = False) -> Subject:
     """Read what the options point at; with `generated`, to be judged by generated projects alone.
 
-    Raises a LayerProofError for what cannot be read.
+    Those are like the project, or what lies beside the Dockerfile. Raises a LayerProofError for
+    what cannot be read.
     """
     project = config.getoption("--project")
     if project is not None and not project.is_dir():
         what = "not a directory" if project.exists() else "no such project"
         raise UsageError(f"{what}: {str(project)!r}")
-    like = project
+    path = config.getoption("--dockerfile")
+    like = project or (path.parent if path is not None else None)
     if generated:
         project = None
     configured = said(config)

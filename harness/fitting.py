@@ -61,6 +61,8 @@ _MADE = re.compile(
 """What is done with the source of a package in the root, which a generated workspace has not,
 unless the Dockerfile makes one itself.
 """
+_CRATES_PICKED = re.compile(r"vendor|local-registry|\.cargo-checksum")
+_TOOLCHAIN_PICKED = re.compile(r"toolchain|\bcargo[ -]chef\b")  # whose recipe holds that file
 _ALWAYS = {"Cargo.toml", "Cargo.lock", "src", MAIN}
 _ANOTHER_CRATE = b'[package]\nname = "another"\nversion = "0.1.0"\nedition = "2021"\n'
 _CONTENTS = {
@@ -121,7 +123,8 @@ def shape(
     """Return what the context paths that the Dockerfile reaches leave possible.
 
     What a dependency layer needs (members' manifests, a registry in the tree) has to be there
-    before it. A toolchain file that is never named and never reached is none of the build's.
+    before it. A project that a toolchain file belongs to has a Dockerfile that names it, or takes
+    everything before the dependencies are compiled.
     `ignore` is the Dockerfile's own ignore file, which may keep all but some paths away, `given`
     the build arguments.
     """
@@ -174,9 +177,13 @@ def _shape(parsed: Dockerfile, binary: str, folder: str) -> Shape:
     reached = list(_context_sources(parsed, used=True))
     early = list(_context_sources(parsed, until=max(compiled), used=True)) if compiled else reached
     if any(_is_whole(source) for source in early):
-        vendored = not compiled or _vendored_arrives(parsed, compiled)
         members = () if folder else asked.folders(parsed)
-        return Shape(package=not members, vendored=vendored, members=members)
+        return Shape(
+            package=not members,
+            vendored=not compiled or _arrives(parsed, compiled, _CRATES_PICKED),
+            toolchain=not compiled or _arrives(parsed, compiled, _TOOLCHAIN_PICKED),
+            members=members,
+        )
     whole = any(_is_whole(source) for source in reached)
     making = run_texts(parsed)
 
@@ -199,7 +206,7 @@ def _shape(parsed: Dockerfile, binary: str, folder: str) -> Shape:
         workspace=workspace,
         vendored=has("vendor") and has(r"\.cargo"),
         build_script=whole or has(r"build\.?r?", reached),
-        toolchain=whole or has(r"(\S*/)?rust-toolchain", reached),
+        toolchain=has(r"(\S*/)?rust-toolchain", reached),
         members=members,
         programs=tuple(
             place
@@ -233,11 +240,11 @@ def _calling_cargo(parsed: Dockerfile, verb: str) -> Iterator[int]:
             yield instruction.line
 
 
-def _vendored_arrives(parsed: Dockerfile, compiled: Collection[int]) -> bool:
-    """Whether crates in the project are where dependencies are compiled, on one of these lines.
+def _arrives(parsed: Dockerfile, compiled: Collection[int], picked: re.Pattern[str]) -> bool:
+    """Whether a file of the project is where dependencies are compiled, on one of these lines.
 
     The whole context is there in the stage itself or one that it needs, which runs nothing; or a
-    script picks of it what is needed, and speaks of such crates.
+    script picks of it what is needed, and speaks of such files.
     """
     graph = stagegraph.of(parsed)
     compiling = [s.index for s in parsed.stages if any(i.line in compiled for i in s.instructions)]
@@ -250,8 +257,7 @@ def _vendored_arrives(parsed: Dockerfile, compiled: Collection[int]) -> bool:
         if index in below or all(i.keyword != "RUN" for i in parsed.stages[index].instructions)
     }
     sources = _context_sources(parsed, until=max(compiled), used=True, of=lines)
-    spoken_of = re.search(r"vendor|local-registry|\.cargo-checksum", run_texts(parsed)) is not None
-    return spoken_of or any(map(_is_whole, sources))
+    return picked.search(run_texts(parsed)) is not None or any(map(_is_whole, sources))
 
 
 def member_folders(sources: Iterable[str]) -> list[str]:

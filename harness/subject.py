@@ -75,7 +75,8 @@ def load(
     """Read the Dockerfile under test. Raises UsageError, ProjectError or DockerfileSyntaxError.
 
     With `project` that is judged; generated ones otherwise, whose manifests leave the stripping to
-    the Dockerfile, unless that of the project `like` does not.
+    the Dockerfile, unless that of the project `like` does not, and which have a toolchain file
+    where that has one.
     """
     if not path.is_file():
         raise UsageError(f"no such Dockerfile: {str(path)!r}")
@@ -104,7 +105,12 @@ def load(
     )
     folder = "" if project is None else project_folder(project, read)
     strip = None if like is None else said_of_strip(like / folder)
-    shape = replace(described.shape, strips=strip in STRIPPING)
+    has_toolchain = like is not None and any((like / folder / name).is_file() for name in TOOLCHAIN)
+    shape = replace(
+        described.shape,
+        strips=strip in STRIPPING,
+        toolchain=described.shape.toolchain or has_toolchain,
+    )
     program = (config.binary if judged is read else None) or described.program
     return replace(
         described,

@@ -69,20 +69,31 @@ def test_what_comes_after_the_dependencies_is_no_help_to_them() -> None:
     assert planned != late
     assert fitting.shape(dockerfile.parse(planned)) == Shape()
     picked = planned.replace("COPY . /all", "COPY . /\nRUN cp --parents -t /all **/Cargo.toml")
-    assert fitting.shape(dockerfile.parse(picked)) == Shape(vendored=False)
-    speaks = picked.replace("**/Cargo.toml", "**/Cargo.toml vendor")
+    assert fitting.shape(dockerfile.parse(picked)) == Shape(vendored=False, toolchain=False)
+    speaks = picked.replace("**/Cargo.toml", "**/Cargo.toml vendor rust-toolchain.toml")
     assert fitting.shape(dockerfile.parse(speaks)) == Shape()
     for same in (". && tar --extract --directory /all", "/all && directory=target/release"):
         text = picked.replace("-t /all", same)
-        assert fitting.shape(dockerfile.parse(text)) == Shape(vendored=False)
+        shape = fitting.shape(dockerfile.parse(text))
+        assert shape == Shape(vendored=False, toolchain=False)
     fetched = picked.replace("&& cargo build --release --locked", "&& cargo fetch", 1)
     assert fetched != picked
-    assert fitting.shape(dockerfile.parse(fetched)) == Shape(vendored=False)
+    assert fitting.shape(dockerfile.parse(fetched)) == Shape(vendored=False, toolchain=False)
 
 
-def test_a_toolchain_file_that_is_never_reached_is_not_drawn() -> None:
+def test_a_toolchain_file_is_drawn_where_it_is_named_or_comes_with_all_that_is_compiled() -> None:
     without = STUB.replace(" rust-toolchain.tom[l]", "")
     assert not fitting.shape(dockerfile.parse(without)).toolchain
+    late = without.replace("COPY src ./src", "COPY . .")  # as where a project has none
+    assert not fitting.shape(dockerfile.parse(late)).toolchain
+    named = late.replace("COPY . .", "COPY . .\nCOPY rust-toolchain.toml ./")
+    assert fitting.shape(dockerfile.parse(named)).toolchain
+    chef = (
+        "FROM rust AS plan\nCOPY . .\nRUN cargo chef prepare\nFROM rust\n"
+        "COPY --from=plan recipe.json .\nRUN cargo chef cook --release\n"
+        "COPY . .\nRUN cargo build --release\n"
+    )
+    assert fitting.shape(dockerfile.parse(chef)).toolchain
 
 
 def test_our_own_build_takes_any_shape() -> None:
@@ -351,6 +362,16 @@ def test_generated_projects_strip_where_the_project_does(
     made = render(plainest(loaded.shape, "app")).tree["Cargo.toml"]
     assert isinstance(made, File)
     assert (b"strip = true" in made.content) is expected
+
+
+def test_generated_projects_have_a_toolchain_file_where_the_project_has(tmp_path: Path) -> None:
+    text = STUB.replace(" rust-toolchain.tom[l]", "").replace("COPY src ./src", "COPY . .")
+    (tmp_path / "Dockerfile").write_text(text)
+    for there in (False, True):
+        if there:
+            (tmp_path / "rust-toolchain").write_text("stable\n")
+        loaded = subject.load(tmp_path / "Dockerfile", scripts=ROOT, like=tmp_path)
+        assert loaded.shape.toolchain is there
 
 
 def test_where_nobody_speaks_of_stripping_the_symbol_table_may_stay(tmp_path: Path) -> None:
