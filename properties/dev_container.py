@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.generated.projects import Blueprint, folder, render
 from harness.judging.judge import Judge
 from harness.judging.report import Row
+from harness.judging.states import in_dockers_words
 from harness.model import Edit, EditClass, File
 from harness.running import execution
 from harness.running.container_events import (
@@ -21,29 +22,14 @@ from properties.common import dev_truth, same_lines
 from properties.story import count
 
 CALL_SECONDS = 240.0
-STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
-"""Docker's words for the state of a container."""
 SHORT_ID = 12
 """As many digits of an id docker itself shows."""
-OTHER_WORDS = {"stopped": ("exited", "created", "dead")}
-"""What scripts may say instead, of each of these states."""
 HERE = "layerproof-here"
 """A file that only the container under test has, in its root."""
 MAIN = b"fn main() {\n"
 ASKS = b'    assert!(std::path::Path::new("/%s").exists(), "not in the container that is up");\n'
 RENEWING = {ContainerEvent.START, ContainerEvent.EXEC}
 """Commands after which the container is current, where that is promised."""
-
-
-def in_dockers_words(said: str, truth: str) -> str:
-    """Return docker's word for a state that a script tells; `absent` for a word of neither's.
-
-    Where the script's word may mean several, that is the true one, if it is among them.
-    """
-    if said in STATES:
-        return said
-    meant = OTHER_WORDS.get(said, ("absent",))
-    return truth if truth in meant else meant[0]
 
 
 def states(found: Sequence[Container]) -> str:
@@ -64,10 +50,9 @@ def judge_container(
     """Exactly one container mounts the project, it runs, `status` says so, the binary is true."""
     found = dev.containers()
     said = dev.status()
-    rows = [
-        Row("containers (engine)", "running", states(found)),
-        Row("state (status)", "running", str(said.get("state"))),
-    ]
+    rows = [Row("containers (engine)", "running", states(found))]
+    if "state" in said:
+        rows.append(Row("state (status)", "running", str(said["state"])))
     if Promise.STATUS_EXITS in dev.promises:
         rows.append(Row("exit of status", "0", str(said["exit"])))
     if "current" in said:
@@ -145,7 +130,9 @@ def judge_status(
     truth = found[0].state if found else "absent"
     said = dev.status()
     up = truth == "running" and said.get("current") is True
-    rows = [Row("state", truth, in_dockers_words(str(said.get("state")), truth))]
+    rows = []
+    if "state" in said:
+        rows.append(Row("state", truth, in_dockers_words(str(said["state"]), truth)))
     if Promise.STATUS_EXITS in dev.promises:
         rows.append(Row("exit of status", "0" if up else "1", str(said["exit"])))
     if "current" in said and stale and found:

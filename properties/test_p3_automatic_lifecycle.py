@@ -21,6 +21,7 @@ from harness.generated.projects import Blueprint, Dependency, Member, render
 from harness.judging.judge import Judge, Tally
 from harness.judging.legacy import NO_ENGINE
 from harness.judging.report import PropertyViolation, Row
+from harness.judging.states import OTHER_WORDS, STATES
 from harness.model import Edit, EditClass
 from harness.running.container_events import (
     ContainerEvent,
@@ -44,8 +45,6 @@ from harness.strategies import taken_back
 from properties.common import ctrl_c, dev_truth, git, same_lines, scripts_in, slow_script, until
 from properties.dev_container import (
     CALL_SECONDS,
-    OTHER_WORDS,
-    STATES,
     judge_build,
     judge_container,
     judge_inside,

@@ -277,7 +277,7 @@ def configure(dev: Scripted, word: str) -> None:
 
 def judge_commands(dev: Scripted, *, judge: Judge) -> None:
     """Let commands write in the source: it is the caller's, but where the container is root's."""
-    words = (str(dev.scripts / DEV_CONTAINER), "exec", "--", "touch")
+    words = (str(dev.scripts / DEV_CONTAINER), *dev.executing("touch"))
     calls: dict[str, tuple[str, ...]] = {"src/written": (*words, "src/written")}
     typed = on_terminal((*words, "src/typed"))
     if typed is not None:
@@ -330,7 +330,7 @@ def summary(tree: dict[str, Entry]) -> str:
 def judge_view(dev: Scripted, story: Sequence[str], judge: Judge) -> None:
     """The container lists the same names, kinds, modes, contents and link targets."""
     here = sorted(f"./{path.name}" for path in dev.project.iterdir() if path.name not in DECLARED)
-    seen = dev.run(DEV_CONTAINER, "exec", "--", "tar", "-cf", "-", *here)
+    seen = dev.run(DEV_CONTAINER, *dev.executing("tar", "-cf", "-", *here))
     judge(
         "The container cannot read the tree.", holds=seen.status == 0, scenario=story, log=seen.err
     )
@@ -340,7 +340,7 @@ def judge_view(dev: Scripted, story: Sequence[str], judge: Judge) -> None:
         judge(
             "`exec` wrote something else to its output than the command did.",
             holds=False,
-            scenario=[*story, "exec -- tar -cf - …"],
+            scenario=[*story, "exec tar -cf - …"],
             log=seen.stdout[:1000].decode(errors="replace"),
             hint="Write messages to stderr: what `exec` prints is for whoever reads the command's "
             "output.",

@@ -46,7 +46,7 @@ COMMANDS = {
     ContainerEvent.RESTART: ("restart",),
     ContainerEvent.STATUS: ("status",),
     ContainerEvent.CLEAN: ("clean",),
-    ContainerEvent.EXEC: ("exec", "--", "true"),
+    ContainerEvent.EXEC: ("exec", "true"),
 }
 
 
@@ -55,6 +55,8 @@ def perform(happening: ContainerEvent, dev: Scripted) -> ScriptRun | None:
 
     A move of the world that finds no container to move does nothing.
     """
+    if happening is ContainerEvent.EXEC:
+        return dev.run(DEV_CONTAINER, *dev.executing("true"))
     if happening in COMMANDS:
         return dev.run(DEV_CONTAINER, *COMMANDS[happening])
     if happening is ContainerEvent.DOCKERFILE_CHANGED:

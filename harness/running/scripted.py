@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from harness import dockerfile, for_scripts, process, progress
 from harness import subject as subjects
 from harness.engine import SCRIPTS
 from harness.errors import CommandError
+from harness.judging import states
 from harness.running import execution, noting, other_scripts, sweep
 from harness.running.noting import Notes
 from harness.scenario import Workspace
@@ -179,6 +181,20 @@ class Scripted:
         seen = self.run(script, *arguments, environment=environment)
         return replace(seen, notes=noting.read(folder))
 
+    @functools.cached_property
+    def _offers_json(self) -> bool:
+        """Whether the text of a script knows of `--json`."""
+        files = (path for path in self.scripts.rglob("*") if path.is_file())
+        return any("--json" in path.read_text(errors="replace") for path in files)
+
+    def executing(self, *words: str) -> tuple[str, ...]:
+        """Return the arguments of dev-container.sh that run a command in the container.
+
+        They have `--` before it where the script speaks of that.
+        """
+        asks = re.search(r"\bexec \[?--\]?(\s|$)", (self.scripts / DEV_CONTAINER).read_text())
+        return ("exec", *(["--"] if asks else []), *words)
+
     def offers(self, option: str) -> bool:
         """Whether the help of build-lambda.sh names an option: some know more than they must."""
         help_text = self.run(BUILD_LAMBDA, "--help").out
@@ -194,7 +210,15 @@ class Scripted:
             yield running
 
     def status(self, environment: Mapping[str, str | None] | None = None) -> dict[str, Any]:
-        """Return what `dev-container.sh status --json` says. Raises CommandError for no JSON."""
+        """Return what `dev-container.sh status --json` says, and how it ends.
+
+        Scripts that know nothing of `--json` are asked without it: what they say for people
+        may tell a `state`. Raises CommandError for no JSON.
+        """
+        if not self._offers_json:
+            seen = self.run(DEV_CONTAINER, "status", environment=environment)
+            state = states.told(seen.log, seen.status)
+            return {**({} if state is None else {"state": state}), "exit": seen.status}
         seen = self.run(DEV_CONTAINER, "status", "--json", environment=environment)
         try:
             said = json.loads(seen.out)
@@ -246,7 +270,7 @@ class Scripted:
         if up:
             status, said = self._execute(up[0], words)
         else:
-            seen = self.run(DEV_CONTAINER, "exec", "--", *words)
+            seen = self.run(DEV_CONTAINER, *self.executing(*words))
             status, said = seen.status, seen.out if seen.status == 0 else seen.log
         parts = said.split(AFTER_PROGRAM)
         if status != 0 or len(parts) != 2 * len(paths) + 1:
