@@ -276,14 +276,21 @@ def configure(dev: Scripted, word: str) -> None:
 
 
 def judge_commands(dev: Scripted, *, judge: Judge) -> None:
-    """Let commands write in the source: it is the caller's, but where the container is root's."""
+    """Let commands write in the source: it is the caller's, but where the container is root's.
+
+    Where the source is mounted to be read alone there is nothing to be written.
+    """
+    found = dev.containers()
+    if found and not any(container.writable for container in found):
+        count("the source is mounted to be read alone")
+        return
     words = (str(dev.scripts / DEV_CONTAINER), *dev.executing("touch"))
     calls: dict[str, tuple[str, ...]] = {"src/written": (*words, "src/written")}
     typed = on_terminal((*words, "src/typed"))
     if typed is not None:
         calls["src/typed"] = typed
     expected = None
-    roots_own = any(container.user in ROOT for container in dev.containers())
+    roots_own = any(container.user in ROOT for container in found)
     for path, call in calls.items():
         story = ["a project with a dev container", shlex.join(call)]
         seen = dev.command(call)

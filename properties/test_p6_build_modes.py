@@ -217,7 +217,7 @@ def judge_mode(start: Blueprint, mode: str, scripts: Scripted, *, judge: Judge) 
         hint="Leave the level to the project's profile: CARGO_PROFILE_RELEASE_OPT_LEVEL replaces "
         "it.",
     )
-    if program == PACKAGE:
+    if program == PACKAGE and (mode == "prod" or Promise.PACKAGES_DEV in scripts.promises):
         judge_package_only(scripts, story, judge=judge)
     judge_error(start, mode, scripts, story, judge=judge)
 

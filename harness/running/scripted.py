@@ -95,6 +95,7 @@ class Container:
     started_at: str
     image: str
     mounted_at: str
+    writable: bool
     user: str
 
 
@@ -247,6 +248,7 @@ class Scripted:
                         started_at=state["StartedAt"],
                         image=facts["Image"],
                         mounted_at=here[0]["Destination"],
+                        writable=any(mount.get("RW", True) for mount in here),
                         user=facts["Config"]["User"],
                     )
                 )
