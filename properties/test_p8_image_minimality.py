@@ -23,6 +23,7 @@ from harness.judging.minimality import judge as findings_of
 from harness.judging.report import Row
 from harness.model import BuildObservation, Dockerfile
 from harness.parsing import instructions
+from harness.running import promises
 from harness.running.images import Reader
 from harness.scenario import Bench, Workspace
 from harness.strategies import SOURCE_EDITS, Plan, State, tree_of
@@ -104,6 +105,9 @@ def judge_plan(plan: Plan[State], workspace: Workspace, reader: Reader, *, judge
         secrets=given,
         symbols=under_test.keeps_symbols,
         base_is_real=has_real_base(bench),
+        base_libraries=promises.libraries(
+            final_base(bench.subject.dockerfile, bench.subject) or ""
+        ),
     )
     judge_findings(findings_of(image, expectation), story, judge)
 

@@ -88,7 +88,8 @@ class Expectation:
     `secrets` are values that were given to the build.
     `machine` is in Lambda's words; `symbols` says that the project wants the program's table kept.
     `base_is_real` is False where another image stands in for the base: of which version its
-    libraries are then says nothing.
+    libraries are then says nothing. `base_libraries` are the names of those that the base itself
+    is known to have, None where that is not known.
     """
 
     machine: str
@@ -97,6 +98,7 @@ class Expectation:
     secrets: tuple[bytes, ...] = ()
     symbols: bool = False
     base_is_real: bool = True
+    base_libraries: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +294,7 @@ def _spare_libraries(image: Image, expectation: Expectation) -> Iterator[Finding
     pending = [name for facts in programs for name, _ in facts.needs]
     while pending:
         name = pending.pop()
-        named = (resolve(files, path) for path in added if path.rpartition("/")[2] == name)
+        named = (resolve(files, path) for path in files if path.rpartition("/")[2] == name)
         for path in {path for path in named if path in libraries and path not in needed}:
             needed.add(path)
             facts = _elf(image, path)
@@ -415,6 +417,9 @@ def _runs(image: Image, facts: Elf, binary: str, expectation: Expectation) -> It
             yield Finding("libraries", f"it needs {library}, which is not in the image", binary)
             continue
         if place not in image.added() and not expectation.base_is_real:
+            known = expectation.base_libraries
+            if known is not None and library not in known:
+                yield Finding("libraries", f"it needs {library}, which its base has not", binary)
             continue
         provided = elf.read(image.contents.get(place, b""))
         lacking = [v for v in versions if provided is None or v not in provided.provides]

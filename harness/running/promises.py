@@ -26,6 +26,19 @@ _COMPILED_OTHERWISE = re.compile(
 """What of the ways to compile the stand-in's rustc does in its own way; cargo-lambda asks for
 link-time optimisation by itself.
 """
+_DISTROLESS = re.compile(r"(?:^|/)distroless/(static|base-nossl|base|cc)-debian12(?:[:@]|$)")
+_LIBC = (
+    *("ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libdl.so.2"),
+    *("libpthread.so.0", "librt.so.1", "libresolv.so.2", "libutil.so.1", "libanl.so.1"),
+)
+_SSL = ("libssl.so.3", "libcrypto.so.3")
+_LIBRARIES = {
+    "static": frozenset[str](),
+    "base-nossl": frozenset(_LIBC),
+    "base": frozenset((*_LIBC, *_SSL)),
+    "cc": frozenset((*_LIBC, *_SSL, "libgcc_s.so.1", "libgomp.so.1", "libstdc++.so.6")),
+}
+"""The libraries of distroless's images (github.com/GoogleContainerTools/distroless)."""
 _SAID = (
     (
         _RUST,
@@ -107,3 +120,11 @@ def keeps(wanted: str, tool: str) -> bool:
     return tool.replace(" ", "-") in brings(wanted) or (
         by is not None and by.search(wanted) is not None
     )
+
+
+def libraries(image: str) -> frozenset[str] | None:
+    """Return the names of the shared libraries that an image has; None where its name says
+    nothing of them.
+    """
+    found = _DISTROLESS.search(image)
+    return None if found is None else _LIBRARIES[found[1]]

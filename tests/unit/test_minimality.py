@@ -214,6 +214,24 @@ def test_what_a_stand_in_has_already_may_be_copied() -> None:
     assert "wasted" in rules(replace(image, layers=(*GOOD.layers, (shell,))), stood_in_for)
 
 
+def test_a_library_that_is_needed_may_come_by_a_link_of_the_base() -> None:
+    """The engine writes through it: the file that is added has another name."""
+    program = Path(sys.executable).resolve().read_bytes()
+    facts = elf.read(program)
+    assert facts is not None
+    link = Entry("/usr/lib/libz.so.1", "link", 0o777, 0, 0, target="libz.so.1.2.13")
+    needed = next(name for name, _ in facts.needs if name.startswith("libc."))
+    through = replace(link, path=f"/usr/lib/{needed}")
+    for name, entry in ((needed, through), ("libz.so.1", link)):
+        image = replace(
+            GOOD,
+            base={**BASE, entry.path: entry},
+            layers=(*GOOD.layers, (file("/usr/lib/libz.so.1.2.13"),)),
+            contents={BINARY: program},
+        )
+        assert ("unaccounted" in rules(image)) == (name != needed)
+
+
 def test_of_which_version_a_stand_ins_library_is_says_nothing() -> None:
     program = Path(sys.executable).resolve().read_bytes()
     facts = elf.read(program)
@@ -229,5 +247,8 @@ def test_of_which_version_a_stand_ins_library_is_says_nothing() -> None:
     assert "libraries" in rules(based)
     stood_in_for = replace(EXPECTED, base_is_real=False)
     assert "libraries" not in rules(based, stood_in_for)
+    names = frozenset(name for name, _ in facts.needs)
+    assert "libraries" not in rules(based, replace(stood_in_for, base_libraries=names))
+    assert "libraries" in rules(based, replace(stood_in_for, base_libraries=frozenset()))
     added = replace(based, layers=(*GOOD.layers, tuple(there.values())), base={**BASE})
     assert "libraries" in rules(added, stood_in_for)

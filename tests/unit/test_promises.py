@@ -93,3 +93,26 @@ def test_a_tool_that_takes_long_to_compile_is_there_where_it_is_installed(
 ) -> None:
     parsed = dockerfile.parse(f"FROM rust:1.85\nRUN {line}\n")
     assert promises.of("rust:1.85", parsed, (), "").tools == tools
+
+
+@pytest.mark.parametrize(
+    ("image", "has", "has_not"),
+    [
+        ("gcr.io/distroless/cc-debian12:nonroot", "libgcc_s.so.1", "libz.so.1"),
+        ("gcr.io/distroless/base-debian12", "libssl.so.3", "libgcc_s.so.1"),
+        ("mirror.local/distroless/base-nossl-debian12@sha256:0f", "libc.so.6", "libssl.so.3"),
+        ("gcr.io/distroless/static-debian12", None, "libc.so.6"),
+    ],
+)
+def test_the_libraries_of_an_image_that_has_few_are_known(
+    image: str, has: str | None, has_not: str
+) -> None:
+    known = promises.libraries(image)
+    assert known is not None
+    assert has is None or has in known
+    assert has_not not in known
+
+
+@pytest.mark.parametrize("image", ["", "debian:12", "gcr.io/distroless/cc", "x/cc-debian12"])
+def test_of_other_images_no_library_is_known_to_be_missing(image: str) -> None:
+    assert promises.libraries(image) is None
