@@ -18,7 +18,7 @@ from harness.parsing import instructions
 from harness.parsing.dockerignore import NOTHING, Ignore
 from harness.structure import roles, shell, stagegraph
 from harness.structure.roles import Role
-from harness.texts import NOTHING_GIVEN, run_texts
+from harness.texts import NOTHING_GIVEN, run_texts, text_of
 
 _MEMBER = re.compile(r"((?!\.\./)[\w.-]+(?:/[\w.-]+)*)/Cargo\.toml")
 _LOOKING = re.compile(r"\[|cat|cp|echo|grep|head|ls|rustc|rustup|set|test|true")
@@ -362,7 +362,49 @@ def required(parsed: Dockerfile) -> Tree:
             found[f"{path}/.keep"] = File(b"")
         else:
             found[path] = File(b"fn main() {}\n" if name.endswith(".rs") else b"")
+    if not root:
+        for path in _shipped(parsed):
+            found.setdefault(
+                path if "." in posixpath.basename(path) else f"{path}/.keep", File(b"")
+            )
     return {_cleaned(f"{root}/{path}"): file for path, file in found.items()}
+
+
+def _shipped(parsed: Dockerfile) -> Iterator[str]:
+    """Yield the paths of the context that the last stage ships from one which took all of it.
+
+    What a RUN speaks of may be made by it; of names without an extension those of folders are
+    known that hold no members.
+    """
+    everything = [i for stage in parsed.stages for i in stage.instructions]
+    said = "\n".join(text_of(i) for i in everything if i.keyword == "RUN")
+    for instruction in parsed.stages[-1].instructions:
+        stage = parsed.stage(instruction.flag("from") or "")
+        if instruction.keyword != "COPY" or stage is None:
+            continue
+        for source in instructions.transfer_of(instruction).sources:
+            for whole in _taken_whole(parsed, stage.index):
+                path = posixpath.relpath(posixpath.normpath(f"/{source}"), whole)
+                name = posixpath.basename(path)
+                if not re.fullmatch(r"(?!\.\.|target/|src/)\w[\w./-]*", path) or name in said:
+                    continue
+                if "." in name or name in _NO_MEMBERS - {"target", "bin", "src"}:
+                    yield path
+
+
+def _taken_whole(parsed: Dockerfile, stage: int) -> set[str]:
+    """Return the absolute paths at which a stage has the whole context."""
+    below = stagegraph.of(parsed).chain(stage)
+    steps = [i for index in below for i in parsed.stages[index].instructions]
+    found, here = set(), "/"
+    for step in steps:
+        if step.keyword == "WORKDIR":
+            here = posixpath.join(here, step.value)
+        elif step.keyword == "COPY" and step.flag("from") is None:
+            copied = instructions.transfer_of(step)
+            if any(map(_is_whole, copied.sources)):
+                found.add(posixpath.normpath(posixpath.join(here, copied.destination)))
+    return found
 
 
 def _cleaned(path: str) -> str:

@@ -96,6 +96,28 @@ def test_a_toolchain_file_is_drawn_where_it_is_named_or_comes_with_all_that_is_c
     assert fitting.shape(dockerfile.parse(chef)).toolchain
 
 
+@pytest.mark.parametrize(
+    ("shipped", "required"),
+    [
+        ("/app/templates", {"templates/.keep"}),
+        ("/app/config/prod.toml", {"config/prod.toml"}),
+        ("/app/target/release/app", set()),
+        ("/app/bin/app", set()),
+        ("/app/made.txt", set()),
+        ("/etc/ssl/cert.pem", set()),
+        ("/app/*.html", set()),
+        ("/app/src/page.html", set()),
+    ],
+)
+def test_what_is_shipped_of_the_whole_context_is_there(shipped: str, required: set[str]) -> None:
+    text = (
+        "FROM rust AS base\nWORKDIR /app\nFROM base AS build\nCOPY . .\n"
+        "RUN cargo build --release && echo x >made.txt\n"
+        f"FROM debian\nCOPY --from=build {shipped} /x\n"
+    )
+    assert set(fitting.required(dockerfile.parse(text))) == required
+
+
 def test_our_own_build_takes_any_shape() -> None:
     assert subject.load(ROOT / "Dockerfile.optimized", scripts=ROOT).shape == Shape()
 
