@@ -26,7 +26,8 @@ def told(text: str, status: int) -> str | None:
     """Return the first state that a text for people names; None where it names none.
 
     That a container runs counts as told where the call ends well: of one that fails it may be
-    advice.
+    advice. That it was created says little beside another word: it tells when.
     """
-    words = (word for word in _SAID.findall(text.lower()) if word != "running" or status == 0)
-    return next(words, None)
+    words = [word for word in _SAID.findall(text.lower()) if word != "running" or status == 0]
+    telling = [word for word in words if word != "created"] or words
+    return telling[0] if telling else None

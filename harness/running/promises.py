@@ -107,11 +107,12 @@ def of(wanted: str, parsed: Dockerfile, tools: Collection[str], spoken: str) -> 
         scripts |= {"adduser", "addgroup"}
     if is_toolchain(wanted) and (alpine or _COMPILED_OTHERWISE.search(spoken)):
         scripts.add("rustc")
+    programs = set(brings(wanted))
     if is_toolchain(wanted) and outside.installs_tools(parsed):
         scripts.add("cargo")
+        programs |= {"cargo-lambda"} & outside.installed(parsed)
     lines = tuple(line for name, line in _SAID if name.search(wanted))
-    found_there = set(brings(wanted)) | ({"cargo-lambda"} & outside.installed(parsed))
-    return Promise(lines, tuple(sorted(scripts)), tuple(sorted(found_there)))
+    return Promise(lines, tuple(sorted(scripts)), tuple(sorted(programs)))
 
 
 def keeps(wanted: str, tool: str) -> bool:

@@ -37,6 +37,8 @@ def test_a_state_is_told_in_dockers_words_or_there_is_no_container(
         ("dev container: none\n", 1, None),
         ("no dev container; `start` gets it running\n", 1, None),
         ("Up for 3 minutes\n", 0, None),
+        ("app, created an hour ago: running\n", 0, "running"),
+        ("app is created\n", 1, "created"),
     ],
 )
 def test_a_state_is_read_out_of_what_is_said_for_people(

@@ -93,6 +93,7 @@ def test_a_tool_that_takes_long_to_compile_is_there_where_it_is_installed(
 ) -> None:
     parsed = dockerfile.parse(f"FROM rust:1.85\nRUN {line}\n")
     assert promises.of("rust:1.85", parsed, (), "").tools == tools
+    assert promises.of("debian:12", parsed, (), "").tools == ()
 
 
 @pytest.mark.parametrize(

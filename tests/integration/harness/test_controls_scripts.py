@@ -339,6 +339,7 @@ OF_ANOTHER_TEAM = [
     Edit("P3", '[ "$(state)" = running ] ||', "true ||", "The dev build failed"),
     Edit("P3", "! is_current", "false", "of the Dockerfile as it is"),
     Edit("P3", "|| echo absent", "| sed s/exited/running/ || echo absent", "how things are"),
+    Edit("P3", 'if [ "${2:-}" = --json ]', 'echo "$name is running"; if false', "how things are"),
     Edit("P4", 'chown -R "$1" /app/target', ":", "is not the caller's"),
     Edit("P4", "-$(stat -c %d-%i .)", "", "another put in its place, dev build"),
     Edit(
